@@ -1,0 +1,394 @@
+"""The four stages that train the practice model from nothing, each on two processes of one thread.
+
+Two threads in one process stall badly when a machine is shared; two processes meet once a step to average gradients.
+Every stage writes its result into the work folder and is skipped when it is already there.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tuner.flux import latents as lat
+from tuner.practice import parts
+from tuner.practice.drawing import PICTURE_PX, draw, random_doodle, random_scene
+from tuner.practice.words import caption, clip_tokenizer, t5_tokenizer
+
+log = logging.getLogger(__name__)
+
+WORKERS = 2
+EMA_DECAY = 0.998
+LATENT_PX = PICTURE_PX // 8
+TEXT_LENGTHS = (24, 32, 64, 128, 512)
+TEXT_LENGTH_WEIGHTS = (0.60, 0.30, 0.06, 0.03, 0.01)
+"""The pipeline pads T5 to 512 by default; an encoder trained at 24 alone breaks there."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much of everything; `shortened` makes the few steps that a test can afford."""
+
+    pictures: int = 19_000
+    vae_steps: int = 1_500
+    vae_batch: int = 8
+    transformer_steps: int = 6_500
+    transformer_batch: int = 16
+    guidance_steps: int = 550
+    guidance_batch: int = 12
+    decoder_steps: int = 2_000
+
+    def shortened(self, factor: float) -> Amounts:
+        counts = {name: max(2, int(value * factor)) for name, value in vars(self).items() if "batch" not in name}
+        return Amounts(**{**vars(self), **counts})
+
+
+def build(work: Path, out: Path, amounts: Amounts) -> None:
+    """Makes the practice model in `out`; `work` keeps the stages, so that an interrupted build goes on."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "pictures.safetensors").exists():
+        _draw_pictures(work, amounts.pictures)
+    for stage in (_train_vae, _encode_pictures, _train_transformer, _distil_guidance, _train_decoder):
+        if not (work / _RESULTS[stage]).exists():
+            started = time.monotonic()
+            mp.spawn(_worker, args=(stage, work, amounts), nprocs=WORKERS)
+            log.info("%s took %.0f s", stage.__name__.strip("_"), time.monotonic() - started)
+    vae = _vae_with_scale(work)
+    vae.load_state_dict(load_file(work / "decoder.safetensors"))
+    transformer, encoders = _load_model(work / "guided.safetensors")
+    parts.save_pipeline(out, vae, transformer, encoders)
+
+
+def _worker(rank: int, stage: Callable[[Path, Amounts], None], work: Path, amounts: Amounts) -> None:
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    dist.init_process_group("gloo", init_method=f"file://{work}/meeting-{stage.__name__}", rank=rank, world_size=WORKERS)
+    torch.manual_seed(1000 + rank)
+    try:
+        stage(work, amounts)
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+        (work / f"meeting-{stage.__name__}").unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def _draw_pictures(work: Path, count: int) -> None:
+    """Training pictures (N, 64, 64, 3) uint8 with their caption tokens."""
+    rng = random.Random(7)
+    scenes = [random_scene(rng) for _ in range(count)]
+    captions = [caption(scene, rng) for scene in scenes]
+    with mp.Pool(WORKERS) as pool:
+        pictures = np.stack(pool.map(_picture, scenes, chunksize=256))
+    clip = clip_tokenizer()(captions, padding="max_length", max_length=16, truncation=True, return_tensors="pt")
+    t5 = t5_tokenizer()(captions, padding="max_length", max_length=24, truncation=True, return_tensors="pt")
+    rows = {"pictures": torch.from_numpy(pictures), "clip": clip.input_ids, "t5": t5.input_ids}
+    save_file(rows, work / "pictures.safetensors")
+
+
+def _picture(scene: object) -> np.ndarray:
+    return np.asarray(draw(scene))  # type: ignore[arg-type]
+
+
+def _to_unit(pictures: Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) to float (B, 3, H, W) in -1..1."""
+    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+# ---------------------------------------------------------------- the VAE
+
+
+def _vae_batches(work: Path, batch: int) -> Iterator[Tensor]:
+    """Endless batches of icons with 15 % doodles, flipped, turned and with colours exchanged."""
+    pictures = load_file(work / "pictures.safetensors")["pictures"]
+    rng = random.Random(dist.get_rank())
+    while True:
+        chosen = [rng.randrange(len(pictures)) for _ in range(batch)]
+        rows = pictures[chosen].clone()
+        for k in range(batch):
+            if rng.random() < 0.15:
+                rows[k] = torch.from_numpy(np.asarray(random_doodle(rng)).copy())
+            turned = torch.rot90(rows[k], rng.randrange(4), (0, 1))
+            turned = turned.flip(0) if rng.random() < 0.5 else turned
+            rows[k] = turned[..., rng.sample(range(3), 3)] if rng.random() < 0.3 else turned
+        yield _to_unit(rows)
+
+
+def _picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
+    """L1 + 2 MSE + L1 of the picture's gradients."""
+    difference = made - wanted
+    edges = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+    return difference.abs().mean() + 2 * difference.square().mean() + edges
+
+
+def _train_vae(work: Path, amounts: Amounts) -> None:
+    vae = parts.vae().to(memory_format=torch.channels_last)
+    _share_start(vae)
+    batches = _vae_batches(work, amounts.vae_batch)
+
+    def loss() -> Tensor:
+        pictures = next(batches).to(memory_format=torch.channels_last)
+        posterior = vae.encode(pictures).latent_dist
+        made = vae.decode(posterior.sample()).sample
+        return _picture_loss(made, pictures) + 1e-3 * posterior.kl().mean() / (LATENT_PX**2 * 16)
+
+    _optimize([vae], loss, amounts.vae_steps, rate=2e-3, flat=0.1)
+    _save_once(vae.state_dict(), work / "vae.safetensors")
+
+
+def _train_decoder(work: Path, amounts: Amounts) -> None:
+    """The decoder alone on the frozen encoder: finer eyes and doors for the same latents."""
+    vae = parts.vae().to(memory_format=torch.channels_last)
+    vae.load_state_dict(load_file(work / "vae.safetensors"))
+    vae.encoder.requires_grad_(False)
+    batches = _vae_batches(work, amounts.vae_batch)
+
+    def loss() -> Tensor:
+        pictures = next(batches).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            latents = vae.encode(pictures).latent_dist.sample()
+        return _picture_loss(vae.decode(latents).sample, pictures)
+
+    _optimize([vae.decoder], loss, amounts.decoder_steps, rate=1e-3, flat=0.1)
+    _save_once(vae.state_dict(), work / "decoder.safetensors")
+
+
+def _encode_pictures(work: Path, amounts: Amounts) -> None:
+    """Posterior mean and deviation of every training picture, with the mean and deviation over all of them."""
+    vae = parts.vae()
+    vae.load_state_dict(load_file(work / "vae.safetensors"))
+    pictures = load_file(work / "pictures.safetensors")["pictures"][dist.get_rank() :: WORKERS]
+    means, deviations = [], []
+    with torch.no_grad():
+        for chunk in pictures.split(64):
+            posterior = vae.encode(_to_unit(chunk)).latent_dist
+            means.append(posterior.mean)
+            deviations.append(posterior.std)
+    mean = torch.cat(means)
+    rows = {"mean": mean, "std": torch.cat(deviations), "shift": mean.mean(), "scale": 1 / mean.std()}
+    save_file(rows, work / f"latents-{dist.get_rank()}.safetensors")
+    dist.barrier()
+    if dist.get_rank() == 0:
+        whole = torch.cat([load_file(work / f"latents-{r}.safetensors")["mean"] for r in range(WORKERS)])
+        save_file({"shift": whole.mean(), "scale": 1 / whole.std()}, work / "scale.safetensors")
+
+
+def _vae_with_scale(work: Path) -> nn.Module:
+    vae = parts.vae()
+    scale = load_file(work / "scale.safetensors")
+    vae.register_to_config(scaling_factor=scale["scale"].item(), shift_factor=scale["shift"].item())
+    return vae
+
+
+# ---------------------------------------------------------------- the transformer
+
+
+@dataclass(frozen=True)
+class _Batch:
+    latents: Tensor
+    clip: Tensor
+    t5: Tensor
+
+
+def _latent_batches(work: Path, batch: int) -> Iterator[_Batch]:
+    """This worker's share of the pictures, endlessly; T5 padded to a length that all workers draw alike."""
+    rank = dist.get_rank()
+    rows, own = load_file(work / "pictures.safetensors"), load_file(work / f"latents-{rank}.safetensors")
+    scale = load_file(work / "scale.safetensors")
+    clip, t5 = rows["clip"][rank::WORKERS], rows["t5"][rank::WORKERS]
+    together = random.Random(11)
+    while True:
+        (length,) = together.choices(TEXT_LENGTHS, TEXT_LENGTH_WEIGHTS)
+        chosen = torch.randint(len(clip), (batch if length <= 64 else batch // 4,))
+        sampled = own["mean"][chosen] + own["std"][chosen] * torch.randn_like(own["mean"][chosen])
+        packed = lat.pack((sampled - scale["shift"]) * scale["scale"])
+        yield _Batch(packed, clip[chosen], functional.pad(t5[chosen], (0, length - t5.shape[1])))
+
+
+def _draw_sigmas(count: int) -> Tensor:
+    """Logit-normal, three in ten uniform; one in 25 exactly 1, so that sampling from pure noise is trained."""
+    sigmas = torch.where(torch.rand(count) < 0.3, torch.rand(count), torch.sigmoid(torch.randn(count)))
+    return torch.where(torch.rand(count) < 0.04, torch.ones(count), sigmas)[:, None, None]
+
+
+def _encode_text(encoders: tuple[nn.Module, nn.Module], clip: Tensor, t5: Tensor) -> tuple[Tensor, Tensor]:
+    return encoders[0](clip).pooler_output, encoders[1](t5)[0]
+
+
+def _velocity(transformer: nn.Module, noisy: Tensor, sigmas: Tensor, text: tuple[Tensor, Tensor], guidance: Tensor) -> Tensor:
+    pooled, prompt = text
+    return transformer(
+        hidden_states=noisy,
+        timestep=sigmas.flatten(),
+        guidance=guidance,
+        pooled_projections=pooled,
+        encoder_hidden_states=prompt,
+        txt_ids=lat.text_ids(prompt.shape[1]),
+        img_ids=lat.image_ids(LATENT_PX, LATENT_PX),
+        return_dict=False,
+    )[0]
+
+
+def _train_transformer(work: Path, amounts: Amounts) -> None:
+    transformer, encoders = parts.transformer(), parts.text_encoders()
+    _share_start(transformer, *encoders)
+    batches = _latent_batches(work, amounts.transformer_batch)
+
+    def loss() -> Tensor:
+        batch = next(batches)
+        sigmas, noise = _draw_sigmas(len(batch.latents)), torch.randn_like(batch.latents)
+        noisy = (1 - sigmas) * batch.latents + sigmas * noise
+        text = _encode_text(encoders, batch.clip, batch.t5)
+        made = _velocity(transformer, noisy, sigmas, text, torch.ones(len(noisy)))
+        return functional.mse_loss(made, noise - batch.latents)
+
+    models = [transformer, *encoders]
+    average = _Average(models)
+    _optimize(models, loss, amounts.transformer_steps, rate=1e-3, flat=0.4, after_step=average.update)
+    average.copy_to(models)
+    _save_model(work / "model.safetensors", transformer, encoders)
+
+
+def _distil_guidance(work: Path, amounts: Amounts) -> None:
+    """Teaches the guidance input what real CFG does, as FLUX.1-dev was taught: one forward instead of two."""
+    teacher, encoders = _load_model(work / "model.safetensors")
+    student, _ = _load_model(work / "model.safetensors")
+    for frozen in (teacher, *encoders):
+        frozen.requires_grad_(False)
+    batches = _latent_batches(work, amounts.guidance_batch)
+    no_words = clip_tokenizer()([""], padding="max_length", max_length=16, return_tensors="pt").input_ids
+
+    def loss() -> Tensor:
+        batch = next(batches)
+        count = len(batch.latents)
+        sigmas, noise = _draw_sigmas(count), torch.randn_like(batch.latents)
+        noisy = (1 - sigmas) * batch.latents + sigmas * noise
+        plain = torch.rand(count) < 0.2
+        guidance = torch.where(plain, torch.ones(count), 1 + 6 * torch.rand(count))
+        with torch.no_grad():
+            empty = torch.zeros_like(batch.t5)
+            empty[:, 0] = t5_end
+            text = _encode_text(encoders, batch.clip, batch.t5)
+            nothing = _encode_text(encoders, no_words.expand(count, -1), empty)
+            ones = torch.ones(count)
+            conditional = _velocity(teacher, noisy, sigmas, text, ones)
+            unconditional = _velocity(teacher, noisy, sigmas, nothing, ones)
+            strength = (1 + 0.8 * (guidance - 1))[:, None, None]
+            wanted = unconditional + strength * (conditional - unconditional)
+            wanted = torch.where(plain[:, None, None], (wanted + noise - batch.latents) / 2, wanted)
+        return functional.mse_loss(_velocity(student, noisy, sigmas, text, guidance), wanted)
+
+    t5_end = t5_tokenizer().eos_token_id
+    average = _Average([student])
+    _optimize([student], loss, amounts.guidance_steps, rate=4e-4, flat=0.1, after_step=average.update)
+    average.copy_to([student])
+    _save_model(work / "guided.safetensors", student, encoders)
+
+
+# ---------------------------------------------------------------- shared by the stages
+
+
+class _Average:
+    """A running average of the weights (EMA): what is kept at the end."""
+
+    def __init__(self, models: list[nn.Module]) -> None:
+        self._live = [p for model in models for p in model.parameters()]
+        self._kept = [p.detach().clone() for p in self._live]
+        self._updates = 0
+
+    def update(self) -> None:
+        self._updates += 1
+        decay = min(EMA_DECAY, (1 + self._updates) / (10 + self._updates))
+        torch._foreach_lerp_(self._kept, [p.detach() for p in self._live], 1 - decay)
+
+    def copy_to(self, models: list[nn.Module]) -> None:
+        with torch.no_grad():
+            for live, kept in zip((p for model in models for p in model.parameters()), self._kept, strict=True):
+                live.copy_(kept)
+
+
+def _optimize(
+    models: list[nn.Module],
+    loss: Callable[[], Tensor],
+    steps: int,
+    *,
+    rate: float,
+    flat: float,
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """AdamW with gradients averaged over the workers; `rate` holds for the share `flat`, then a cosine to zero."""
+    parameters = [p for model in models for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
+    started, shown = time.monotonic(), 0.0
+    for step in range(steps):
+        progress = max(0.0, step / steps - flat) / (1 - flat)
+        warm = min(1.0, (step + 1) / 50)
+        optimizer.param_groups[0]["lr"] = rate * warm * 0.5 * (1 + math.cos(math.pi * progress))
+        value = loss()
+        value.backward()
+        _average_gradients(parameters)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        after_step()
+        shown = 0.98 * shown + 0.02 * value.item() if step else value.item()
+        if (step + 1) % 100 == 0:
+            log.info("step %d of %d, loss %.4f, %.2f s a step", step + 1, steps, shown, (time.monotonic() - started) / (step + 1))
+
+
+def _average_gradients(parameters: list[nn.Parameter]) -> None:
+    used = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([g.flatten() for g in used])
+    dist.all_reduce(flat)
+    flat /= WORKERS
+    for parameter, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = piece.view_as(parameter)
+
+
+def _share_start(*models: nn.Module) -> None:
+    for model in models:
+        for tensor in model.state_dict().values():
+            dist.broadcast(tensor, 0)
+
+
+def _save_once(state: dict[str, Tensor], path: Path) -> None:
+    if dist.get_rank() == 0:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+
+
+def _save_model(path: Path, transformer: nn.Module, encoders: tuple[nn.Module, nn.Module]) -> None:
+    named = {"transformer": transformer, "clip": encoders[0], "t5": encoders[1]}
+    state = {f"{part}.{name}": t.clone() for part, model in named.items() for name, t in model.state_dict().items()}
+    _save_once(state, path)
+
+
+def _load_model(path: Path) -> tuple[nn.Module, tuple[nn.Module, nn.Module]]:
+    state, transformer, encoders = load_file(path), parts.transformer(), parts.text_encoders()
+    for part, model in (("transformer.", transformer), ("clip.", encoders[0]), ("t5.", encoders[1])):
+        model.load_state_dict({k.removeprefix(part): t for k, t in state.items() if k.startswith(part)})
+    return transformer, encoders
+
+
+_RESULTS: dict[Callable[[Path, Amounts], None], str] = {
+    _train_vae: "vae.safetensors",
+    _encode_pictures: "scale.safetensors",
+    _train_transformer: "model.safetensors",
+    _distil_guidance: "guided.safetensors",
+    _train_decoder: "decoder.safetensors",
+}
