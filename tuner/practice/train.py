@@ -138,8 +138,9 @@ def _picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _train_vae(work: Path, amounts: Amounts) -> None:
-    vae = parts.vae().to(memory_format=torch.channels_last)
+    vae = parts.vae()
     _share_start(vae)
+    vae.to(memory_format=torch.channels_last)
     batches = _vae_batches(work, amounts.vae_batch)
 
     def loss() -> Tensor:
@@ -148,14 +149,15 @@ def _train_vae(work: Path, amounts: Amounts) -> None:
         made = vae.decode(posterior.sample()).sample
         return _picture_loss(made, pictures) + 1e-3 * posterior.kl().mean() / (LATENT_PX**2 * 16)
 
-    _optimize([vae], loss, amounts.vae_steps, rate=2e-3, flat=0.1)
+    _optimize([vae], loss, amounts.vae_steps, rate=1e-3, flat=0.3)
     _save_once(vae.state_dict(), work / "vae.safetensors")
 
 
 def _train_decoder(work: Path, amounts: Amounts) -> None:
     """The decoder alone on the frozen encoder: finer eyes and doors for the same latents."""
-    vae = parts.vae().to(memory_format=torch.channels_last)
+    vae = parts.vae()
     vae.load_state_dict(load_file(work / "vae.safetensors"))
+    vae.to(memory_format=torch.channels_last)
     vae.encoder.requires_grad_(False)
     batches = _vae_batches(work, amounts.vae_batch)
 
@@ -353,12 +355,13 @@ def _optimize(
 
 
 def _average_gradients(parameters: list[nn.Parameter]) -> None:
-    used = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([g.flatten() for g in used])
+    """Copies the mean into each gradient, which keeps its own memory layout: the fused optimizer relies on it."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
     flat /= WORKERS
-    for parameter, piece in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.grad = piece.view_as(parameter)
+    for gradient, piece in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(piece.view_as(gradient))
 
 
 def _share_start(*models: nn.Module) -> None:

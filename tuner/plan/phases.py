@@ -1,0 +1,49 @@
+"""A run as a plan: frozen records that are shown before Start and then executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.dataset.index import DatasetIndex
+from tuner.files.run_folder import RunFolder
+from tuner.settings.run import RunSettings
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of the run in which at most one big model is loaded.
+
+    `total` counts what the phase works through (captions, pictures, steps); `cached` how many of them are there already.
+    """
+
+    name: str
+    title: str
+    total: int = 0
+    cached: int = 0
+    vram_gb: float = 0.0
+    ram_gb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything `training.run` needs. `num_steps` counts optimizer updates of the whole run, resumed or not."""
+
+    settings: RunSettings
+    folder: RunFolder
+    index: DatasetIndex
+    phases: tuple[Phase, ...]
+    num_steps: int
+    resume_from: Path | None = None
+    first_step: int = 0
+    notes: tuple[str, ...] = ()
+
+
+PHASES: tuple[tuple[str, str], ...] = (
+    ("text", "Read the captions"),
+    ("latents", "Encode the pictures"),
+    ("load", "Load the transformer"),
+    ("train", "Train"),
+    ("export", "Export for ComfyUI"),
+)
+"""Name and title of every phase, in order."""
