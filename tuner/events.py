@@ -8,6 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_type_hints
 
 
+PHASES: tuple[tuple[str, str], ...] = (
+    ("text", "Read the captions"),
+    ("latents", "Encode the pictures"),
+    ("load", "Load the transformer"),
+    ("train", "Train"),
+    ("export", "Export for ComfyUI"),
+)
+"""Name and title of every phase, in order: the names that plan, trainer and view use for them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """The base; `time` is seconds since 1970."""

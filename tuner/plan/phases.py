@@ -37,13 +37,3 @@ class Plan:
     resume_from: Path | None = None
     first_step: int = 0
     notes: tuple[str, ...] = ()
-
-
-PHASES: tuple[tuple[str, str], ...] = (
-    ("text", "Read the captions"),
-    ("latents", "Encode the pictures"),
-    ("load", "Load the transformer"),
-    ("train", "Train"),
-    ("export", "Export for ComfyUI"),
-)
-"""Name and title of every phase, in order."""
