@@ -47,5 +47,5 @@ def write_practice_pictures(folder: Path) -> list[Path]:
 
 
 def drawn_subject(background: str, size: float, x: float, y: float) -> Image.Image:
-    """The subject as the exam compares it: no shading, upright."""
-    return draw(Scene(SUBJECT, "red", background, size=size, x=x, y=y))
+    """The subject as the exam compares it: upright, without shading or shadow."""
+    return draw(Scene(SUBJECT, "red", background, size=size, x=x, y=y, shadow=False))

@@ -1,0 +1,18 @@
+"""One picture that somebody wants to see: the unit of previews, of the `sample` command and of the practice exam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """`name` is the prompt's short name; None takes the value of the run's sampling settings."""
+
+    prompt: str
+    seed: int
+    name: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
