@@ -34,7 +34,7 @@ PhaseState = Literal["waiting", "running", "done", "skipped"]
 
 MAX_POINTS = 400
 MEMORY_STEPS = 50
-"""A smoothed value is the plain mean of what came first, then an exponential mean that remembers about this many steps."""
+"""A smoothed value is a plain mean of what came first, then an exponential mean over about this many steps."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class RunView:
 
 def fold(view: RunView, event: Event) -> RunView:
     """The view after one more event. Pure; events in an unexpected order or of an unknown kind do no harm."""
-    after = FOLDS.get(type(event), lambda view, _: view)(view, event)
+    change = FOLDS.get(type(event))
+    after = change(view, event) if change else view
     return replace(after, sequence=view.sequence + 1, updated_at=event.time)
 
 
@@ -135,7 +136,7 @@ def from_events(events: Iterable[Event]) -> RunView:
 
 
 def interrupted(view: RunView) -> RunView:
-    """A run whose journal breaks off (power cut, closed program) and that nobody executes any more is a stopped one."""
+    """A run whose journal breaks off (power cut, closed program) and that nobody executes is a stopped one."""
     return _end(view, "stopped") if view.active else view
 
 
@@ -253,7 +254,7 @@ def _smooth(before: float | None, value: float, num_values: int) -> float:
 
 
 def _extend(view: RunView, point: CurvePoint) -> tuple[tuple[CurvePoint, ...], int]:
-    """The curve with one more point; when it is full every second point goes, and only those that fit come later."""
+    """One more point; when the curve is full every second one goes, and only steps that fit come later."""
     curve, stride = view.curve, view.curve_stride
     if point.step % stride == 0:
         curve = (*curve, point)
