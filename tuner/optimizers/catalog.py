@@ -1,0 +1,261 @@
+"""The optimizers a user can choose, one row each: what it costs, where its learning rate lies, how to build it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tuner.errors import Advice, BackendMissing, TunerError
+
+if TYPE_CHECKING:
+    import torch
+
+INSTALL = Advice("Run the installer once more (install.sh or install.bat), or choose the optimizer adamw_bf16.")
+
+
+@dataclass(frozen=True)
+class OptimizerRow:
+    """`options` is everything that `optimizer_config` may change, with its default; the class is `module.kind`.
+
+    The state bytes are those of one bf16 and of one float32 parameter (large tensors). `default_lr` suits a LoRA. `clips_itself`: gradients must not be clipped before the step.
+    `paged`: the states move between the card and main memory as there is room.
+    """
+
+    name: str
+    module: str
+    kind: str
+    state_bytes_per_parameter: float
+    state_bytes_per_fp32_parameter: float
+    default_lr: float
+    advice: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    paged: bool = False
+    clips_itself: bool = False
+
+
+def _options(**values: object) -> Mapping[str, object]:
+    return MappingProxyType(values)
+
+
+OURS, TORCH, OPTIMI, BNB = "tuner.optimizers.adamw_bf16", "torch.optim", "optimi", "bitsandbytes.optim"
+
+_ADAMW = _options(betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-6)
+_BNB_ADAMW = _options(**_ADAMW, min_8bit_size=4096)
+_BNB_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, min_8bit_size=4096)
+_ADEMAMIX = _options(
+    betas=(0.9, 0.999, 0.9999), alpha=5.0, t_alpha=None, t_beta3=None, weight_decay=1e-2, eps=1e-8, min_8bit_size=4096
+)
+_OPTIMI = _options(betas=(0.9, 0.99), weight_decay=0.0, eps=1e-6, decouple_lr=False, max_lr=None, kahan_sum=True)
+_OPTIMI_COUPLED = _options(**_OPTIMI, decouple_wd=False)
+_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, decouple_lr=False, max_lr=None, kahan_sum=True)
+_TORCH_ADAM = _options(betas=(0.9, 0.999), weight_decay=0.0, eps=1e-8)
+
+OPTIMIZERS: tuple[OptimizerRow, ...] = (
+    OptimizerRow(
+        "adamw_bf16", OURS, "AdamWBF16", 10, 8, 1e-4,
+        "The one to begin with: AdamW that loses nothing when the adapter is trained in bf16.", _ADAMW,
+    ),
+    OptimizerRow(
+        "optimi-adamw", OPTIMI, "AdamW", 6, 8, 1e-4,
+        "AdamW with Kahan sums and bf16 states: less memory than adamw_bf16, a little coarser.", _OPTIMI,
+    ),
+    OptimizerRow(
+        "optimi-stableadamw", OPTIMI, "StableAdamW", 6, 8, 1e-4,
+        "AdamW that slows down by itself when gradients jump; needs no clipping.",
+        _options(**{**_OPTIMI, "weight_decay": 1e-2}), clips_itself=True,
+    ),
+    OptimizerRow(
+        "optimi-lion", OPTIMI, "Lion", 4, 4, 2e-5,
+        "Half the states of AdamW; use about a fifth of its learning rate.", _LION,
+    ),
+    OptimizerRow(
+        "optimi-adam", OPTIMI, "Adam", 6, 8, 1e-4,
+        "Adam without weight decay, with Kahan sums.", _OPTIMI_COUPLED,
+    ),
+    OptimizerRow(
+        "optimi-radam", OPTIMI, "RAdam", 6, 8, 1e-4,
+        "Adam with a built-in warm-up; fits short runs without a warm-up of their own.", _OPTIMI_COUPLED,
+    ),
+    OptimizerRow(
+        "optimi-ranger", OPTIMI, "Ranger", 8, 12, 1e-4,
+        "RAdam with a slow second set of weights: steadier, and one more buffer.",
+        _options(**{**_OPTIMI_COUPLED, "decouple_wd": True}, k=6, alpha=0.5),
+    ),
+    OptimizerRow(
+        "optimi-adan", OPTIMI, "Adan", 10, 16, 2e-4,
+        "Adam that looks at the change of the gradient; the largest states of all.",
+        _options(**{**_OPTIMI, "betas": (0.98, 0.92, 0.999), "weight_decay": 2e-2}, adam_wd=False),
+    ),
+    OptimizerRow(
+        "optimi-sgd", OPTIMI, "SGD", 2, 0, 1e-2,
+        "Plain gradient steps; almost no memory, and slow on adapters.",
+        _options(momentum=0.0, dampening=False, weight_decay=0.0, decouple_wd=False, decouple_lr=False, max_lr=None,
+                 kahan_sum=True),
+    ),
+    OptimizerRow(
+        "bnb-adamw", BNB, "AdamW", 8, 8, 1e-4,
+        "AdamW of bitsandbytes with float32 states.", _BNB_ADAMW,
+    ),
+    OptimizerRow(
+        "bnb-adamw8bit", BNB, "AdamW8bit", 2, 2, 1e-4,
+        "AdamW with 8-bit states: a quarter of the memory, nearly the same result.", _BNB_ADAMW,
+    ),
+    OptimizerRow(
+        "bnb-adamw-paged", BNB, "AdamW", 8, 8, 1e-4,
+        "AdamW whose float32 states move to main memory when the card is full.", _BNB_ADAMW, paged=True,
+    ),
+    OptimizerRow(
+        "bnb-adamw8bit-paged", BNB, "AdamW8bit", 2, 2, 1e-4,
+        "AdamW for small cards: 8-bit states that may move to main memory.", _BNB_ADAMW, paged=True,
+    ),
+    OptimizerRow(
+        "bnb-lion", BNB, "Lion", 4, 4, 2e-5,
+        "Lion of bitsandbytes with float32 states; use about a fifth of AdamW's learning rate.", _BNB_LION,
+    ),
+    OptimizerRow(
+        "bnb-lion8bit", BNB, "Lion8bit", 1, 1, 2e-5,
+        "Lion with 8-bit states: one byte for each trained number.", _BNB_LION,
+    ),
+    OptimizerRow(
+        "bnb-lion-paged", BNB, "Lion", 4, 4, 2e-5,
+        "Lion whose states move to main memory when the card is full.", _BNB_LION, paged=True,
+    ),
+    OptimizerRow(
+        "bnb-lion8bit-paged", BNB, "Lion8bit", 1, 1, 2e-5,
+        "The least memory of all: for 10 GB cards. Use about a fifth of AdamW's learning rate.", _BNB_LION, paged=True,
+    ),
+    OptimizerRow(
+        "bnb-ademamix", BNB, "AdEMAMix", 12, 12, 1e-4,
+        "AdamW with a second, very slow momentum; pays off only in long runs.", _ADEMAMIX,
+    ),
+    OptimizerRow(
+        "bnb-ademamix8bit", BNB, "AdEMAMix8bit", 3, 3, 1e-4,
+        "AdEMAMix with 8-bit states; for long runs.", _ADEMAMIX,
+    ),
+    OptimizerRow(
+        "bnb-ademamix-paged", BNB, "AdEMAMix", 12, 12, 1e-4,
+        "AdEMAMix whose states move to main memory when the card is full.", _ADEMAMIX, paged=True,
+    ),
+    OptimizerRow(
+        "bnb-ademamix8bit-paged", BNB, "AdEMAMix8bit", 3, 3, 1e-4,
+        "AdEMAMix with 8-bit states that may move to main memory.", _ADEMAMIX, paged=True,
+    ),
+    OptimizerRow(
+        "torch-adamw", TORCH, "AdamW", 4, 8, 1e-4,
+        "PyTorch's own AdamW; exact in float32, but small steps get lost in bf16.",
+        _options(**{**_TORCH_ADAM, "weight_decay": 1e-2}, amsgrad=False),
+    ),
+    OptimizerRow(
+        "torch-adam", TORCH, "Adam", 4, 8, 1e-4,
+        "PyTorch's own Adam; for float32 adapters.", _options(**_TORCH_ADAM, amsgrad=False),
+    ),
+    OptimizerRow(
+        "torch-radam", TORCH, "RAdam", 4, 8, 1e-4,
+        "PyTorch's Adam with a built-in warm-up; for float32 adapters.", _TORCH_ADAM,
+    ),
+    OptimizerRow(
+        "torch-nadam", TORCH, "NAdam", 4, 8, 1e-4,
+        "PyTorch's Adam with Nesterov momentum; for float32 adapters.", _TORCH_ADAM,
+    ),
+    OptimizerRow(
+        "torch-adamax", TORCH, "Adamax", 4, 8, 2e-4,
+        "PyTorch's Adam scaled by the largest gradient seen; for float32 adapters.", _TORCH_ADAM,
+    ),
+    OptimizerRow(
+        "torch-adafactor", TORCH, "Adafactor", 0.1, 0.1, 1e-2,
+        "Keeps only row and column sums; its learning rate is relative to the size of the weights.",
+        _options(beta2_decay=-0.8, d=1.0, weight_decay=0.0),
+    ),
+    OptimizerRow(
+        "torch-rmsprop", TORCH, "RMSprop", 2, 4, 1e-4,
+        "Adam without momentum; for float32 adapters.",
+        _options(alpha=0.99, momentum=0.0, weight_decay=0.0, eps=1e-8, centered=False),
+    ),
+    OptimizerRow(
+        "torch-adagrad", TORCH, "Adagrad", 2, 4, 1e-3,
+        "Steps that only ever get smaller; for float32 adapters.",
+        _options(lr_decay=0.0, weight_decay=0.0, eps=1e-10),
+    ),
+    OptimizerRow(
+        "torch-adadelta", TORCH, "Adadelta", 4, 8, 1.0,
+        "Finds its own step size; its learning rate is a factor near 1.",
+        _options(rho=0.9, weight_decay=0.0, eps=1e-6),
+    ),
+    OptimizerRow(
+        "torch-asgd", TORCH, "ASGD", 2, 4, 1e-2,
+        "Gradient steps with an average kept aside; rarely right for adapters.",
+        _options(lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0),
+    ),
+    OptimizerRow(
+        "torch-sgd", TORCH, "SGD", 0, 0, 1e-2,
+        "Plain gradient steps without states; slow on adapters.",
+        _options(momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False),
+    ),
+)  # fmt: skip
+
+_BY_NAME = {row.name: row for row in OPTIMIZERS}
+
+
+def names() -> tuple[str, ...]:
+    return tuple(_BY_NAME)
+
+
+def row(name: str) -> OptimizerRow:
+    """Raises KeyError on a name that is not in `names()`; settings refuse such names before."""
+    return _BY_NAME[name]
+
+
+def option_problems(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    """One sentence for each option that this optimizer does not have. Beside the row's own: beta1, beta2, beta3."""
+    known = _known(row(name))
+    return tuple(
+        f"The optimizer {name} has no option '{key}'; it has {', '.join(sorted(known)) or 'none'}."
+        for key in options
+        if key not in known
+    )
+
+
+def build(
+    name: str, parameters: Iterable[torch.nn.Parameter], lr: float, options: Mapping[str, object] = MappingProxyType({})
+) -> torch.optim.Optimizer:
+    """The optimizer over `parameters`; `options` change the row's own (`beta1`... single entries of its betas).
+
+    Raises TunerError on an option that the row does not have, BackendMissing when its library is not there.
+    """
+    chosen, trained = row(name), list(parameters)
+    if problems := option_problems(name, options):
+        raise TunerError(" ".join(problems), Advice("Correct optimizer_config.", {"optimization.optimizer_config": ""}))
+    values: dict[str, Any] = _merged(chosen, options)
+    if chosen.paged:
+        # A parameter in main memory has its states there as well: nothing to page, and bitsandbytes would only warn.
+        values["is_paged"] = any(p.device.type != "cpu" for p in trained)
+    optimizer: torch.optim.Optimizer = _kind(chosen)(trained, lr=lr, **values)
+    return optimizer
+
+
+def _known(chosen: OptimizerRow) -> tuple[str, ...]:
+    betas = chosen.options.get("betas", ())
+    assert isinstance(betas, tuple)
+    return (*chosen.options, *(f"beta{number}" for number in range(1, len(betas) + 1)))
+
+
+def _merged(chosen: OptimizerRow, options: Mapping[str, object]) -> dict[str, object]:
+    values = {**chosen.options, **options}
+    single = {key: values.pop(key) for key in options if key not in chosen.options}
+    if single:
+        betas = values["betas"]
+        assert isinstance(betas, tuple)
+        values["betas"] = tuple(single.get(f"beta{number}", beta) for number, beta in enumerate(betas, start=1))
+    return values
+
+
+def _kind(chosen: OptimizerRow) -> Any:
+    try:
+        return getattr(importlib.import_module(chosen.module), chosen.kind)
+    except ModuleNotFoundError as error:
+        raise BackendMissing(
+            f"The optimizer {chosen.name} needs the library '{error.name}', which is not installed.", INSTALL
+        ) from error
