@@ -34,7 +34,7 @@ PhaseState = Literal["waiting", "running", "done", "skipped"]
 
 MAX_POINTS = 400
 MEMORY_STEPS = 50
-"""A smoothed value is a plain mean of what came first, then an exponential mean over about this many steps."""
+"""A smoothed value is a plain mean at first, later an exponential mean over about this many steps."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def from_events(events: Iterable[Event]) -> RunView:
 
 
 def interrupted(view: RunView) -> RunView:
-    """A run whose journal breaks off (power cut, closed program) and that nobody executes is a stopped one."""
+    """A run whose journal breaks off (power cut, closed program) and that nobody executes has stopped."""
     return _end(view, "stopped") if view.active else view
 
 
