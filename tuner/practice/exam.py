@@ -31,8 +31,8 @@ BACKGROUNDS = (*SEEN_BACKGROUNDS[:4], *NEW_BACKGROUNDS)
 CONTROLS = ("a red star on a blue background", "a yellow car on a purple background")
 """Prompts without the trigger: what the base model draws here should survive the training."""
 
-_SIZES = tuple(0.52 + 0.03 * k for k in range(8))
-_PLACES = tuple(0.03 * k for k in range(-3, 4))
+_SIZES = tuple(0.55 + 0.03 * k for k in range(6))
+_PLACES = tuple(0.03 * k for k in range(-2, 3))
 _CELL_PX = 112
 Floats = NDArray[np.float32]
 

@@ -45,11 +45,11 @@ class Amounts:
     pictures: int = 19_000
     vae_steps: int = 1_500
     vae_batch: int = 8
-    transformer_steps: int = 6_500
+    transformer_steps: int = 4_200
     transformer_batch: int = 16
-    guidance_steps: int = 550
+    guidance_steps: int = 500
     guidance_batch: int = 12
-    decoder_steps: int = 2_000
+    decoder_steps: int = 1_000
 
     def shortened(self, factor: float) -> Amounts:
         counts = {name: max(2, int(value * factor)) for name, value in vars(self).items() if "batch" not in name}
