@@ -1,0 +1,99 @@
+"""What the user asked for, whole: the sections, the datasets, the prompts, and the checks between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Any
+
+from tuner.settings.adapter import Adapter
+from tuner.settings.dataset import Dataset, ImageDataset
+from tuner.settings.fields import Spec, specs_of
+from tuner.settings.memory import Memory
+from tuner.settings.model import Model
+from tuner.settings.objective import Objective
+from tuner.settings.optimization import Optimization
+from tuner.settings.sampling import SamplePrompt, Sampling
+from tuner.settings.saving import Saving
+
+TOKEN = "<token>"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """`library` holds the sample prompts as written, `prompts` with `<token>` filled in.
+
+    `unused` names per file the keys that have no use here; `written` holds the files' own text, so that saving changes
+    nothing but what was changed.
+    """
+
+    model: Model = Model()
+    memory: Memory = Memory()
+    adapter: Adapter = Adapter()
+    optimization: Optimization = Optimization()
+    objective: Objective = Objective()
+    dataset: Dataset = Dataset()
+    sampling: Sampling = Sampling()
+    saving: Saving = Saving()
+    datasets: tuple[ImageDataset, ...] = ()
+    library: tuple[SamplePrompt, ...] = ()
+    lycoris: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    text_cache_dir: str | None = None
+    unused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def trigger(self) -> str:
+        """The trigger word: the first instance prompt there is, or ""."""
+        for one in self.datasets:
+            prompt = one.instance_prompt
+            if prompt and not one.disabled:
+                return prompt if isinstance(prompt, str) else prompt[0]
+        return ""
+
+    @property
+    def prompts(self) -> tuple[SamplePrompt, ...]:
+        """The prompt library with the trigger in the place of `<token>`, in names too."""
+        trigger = self.trigger or TOKEN
+        return tuple(
+            SamplePrompt(one.name.replace(TOKEN, trigger), one.prompt.replace(TOKEN, trigger)) for one in self.library
+        )
+
+    @property
+    def active_datasets(self) -> tuple[ImageDataset, ...]:
+        """The datasets that are switched on, each with every value filled in from the options for all."""
+        return tuple(_filled(self, one) for one in self.datasets if not one.disabled and one.probability > 0)
+
+
+def _filled(settings: RunSettings, one: ImageDataset) -> ImageDataset:
+    common: dict[str, Any] = {"train_batch_size": settings.optimization.train_batch_size}
+    for section in (settings.dataset,):
+        common |= {f.name: getattr(section, f.name) for f in fields(section)}
+    empty = {f.name: common[f.name] for f in fields(one) if getattr(one, f.name) is None and f.name in common}
+    return replace(one, **empty)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "model": Model,
+    "memory": Memory,
+    "adapter": Adapter,
+    "optimization": Optimization,
+    "objective": Objective,
+    "dataset": Dataset,
+    "sampling": Sampling,
+    "saving": Saving,
+}
+
+
+@cache
+def specs() -> tuple[Spec, ...]:
+    """Every setting of config.json; form, codec and docs are loops over this."""
+    return tuple(spec for section, owner in SECTIONS.items() for spec in specs_of(section, owner))
+
+
+@cache
+def dataset_specs() -> tuple[Spec, ...]:
+    """Every setting of one dataset; the section is `datasets.<id>` in a path."""
+    return tuple(specs_of("datasets", ImageDataset))

@@ -1,0 +1,132 @@
+"""The pictures that are made during training, to see how it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuner.settings.fields import setting
+
+
+@dataclass(frozen=True)
+class SamplePrompt:
+    """One preview: `name` becomes part of the picture's file name."""
+
+    name: str
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    validation_disable: bool = setting(False, "No previews", "Trains without making any picture.")
+    validation_step_interval: int = setting(
+        100,
+        "Preview every N steps",
+        "How often pictures are made; each costs a little time.",
+        level="basic",
+        minimum=0,
+        aliases=("validation_steps",),
+    )
+    validation_epoch_interval: int | None = setting(
+        None, "Preview every N epochs", "Also makes pictures at the end of epochs.", level="expert", minimum=1, built=(None,)
+    )
+    validate_after_step: int | None = setting(
+        None, "No preview before step", "Waits that long with the first picture.", level="expert", minimum=0, built=(None,)
+    )
+    validate_after_epoch: int | None = setting(
+        None, "No preview before epoch", "Waits that long with the first picture.", level="expert", minimum=0, built=(None,)
+    )
+    # Here the untuned model is always shown at step 0, as SimpleTuner's benchmark does.
+    validation_on_startup: bool = setting(
+        False, "Preview at the start", "Makes pictures before the first step; always so here.", level="expert"
+    )
+    validation_prompt: str | None = setting(
+        None, "Preview prompt", "One more prompt beside the library.", level="basic", empty=True
+    )
+    validation_prompt_library: bool = setting(
+        False, "Ready-made prompts", "Also uses SimpleTuner's own prompts.", level="expert", built=(False,)
+    )
+    user_prompt_library: str | None = setting(
+        None, "Prompt library file", "Where the preview prompts lie; empty means beside config.json.", level="expert"
+    )
+    validation_disable_unconditional: bool = setting(
+        False, "No empty prompt", "Leaves out the picture that is made without any prompt."
+    )
+    validation_negative_prompt: str = setting(
+        "blurry, cropped, ugly",
+        "Negative prompt",
+        "What a picture should not be; it acts only with real guidance above 1.",
+        level="expert",
+        empty=True,
+    )
+    validation_guidance: float = setting(
+        7.5, "Guidance", "How closely previews follow the prompt; 3 to 3.5 suits FLUX.1.", minimum=0
+    )
+    validation_guidance_real: float = setting(
+        1.0, "Real guidance", "Classifier-free guidance for de-distilled models.", level="expert", minimum=0, built=(1.0,)
+    )
+    validation_no_cfg_until_timestep: int = setting(
+        2, "Real guidance from", "First steps of a picture without real guidance.", level="expert", minimum=0
+    )
+    validation_num_inference_steps: int = setting(
+        30, "Preview steps", "How many steps one picture takes.", minimum=1, maximum=1000
+    )
+    validation_resolution: str = setting(
+        "256", "Preview size", "Width x height in pixels, for instance 1024x768; a list with commas makes several."
+    )
+    validation_seed: int | None = setting(
+        None, "Preview seed", "Start of the noise of each picture; empty means the seed of the run.", minimum=0
+    )
+    validation_seed_source: str = setting(
+        "cpu", "Preview noise from", "Where the noise is drawn.", level="expert", choices=("cpu", "gpu"), built=("cpu",)
+    )
+    validation_randomize: bool = setting(
+        False, "New noise each time", "Draws other noise for every preview.", level="expert", built=(False,)
+    )
+    num_validation_images: int = setting(
+        1, "Pictures a prompt", "How many pictures each prompt gives.", level="expert", minimum=1, built=(1,)
+    )
+    num_eval_images: int = setting(
+        4, "Dataset pictures", "How many pictures of the dataset previews start from.", level="expert", minimum=1, built=(4,)
+    )
+    validation_noise_scheduler: str | None = setting(
+        None,
+        "Sampler",
+        "The sampler of the previews; FLUX.1 uses euler.",
+        level="expert",
+        choices=("ddim", "ddpm", "euler", "euler-a", "unipc", "dpm++", "perflow"),
+        built=(None, "euler"),
+    )
+    validation_image_format: str = setting(
+        "png", "Picture format", "File format of previews.", level="expert", choices=("png", "webp", "jpeg"), built=("png",)
+    )
+    validation_image_quality: int = setting(
+        90, "Picture quality", "Quality of webp and jpeg.", level="expert", minimum=1, maximum=100
+    )
+    validation_preview: bool = setting(
+        False, "Watch it grow", "Shows pictures while they are made.", level="expert", built=(False,)
+    )
+    validation_preview_steps: int = setting(
+        1, "Watch every N steps", "How often the growing picture is shown.", level="expert", minimum=1
+    )
+    disable_benchmark: bool = setting(
+        False, "No baseline", "Leaves out the pictures of the untuned model.", level="expert", built=(False,)
+    )
+    validation_multigpu: str = setting(
+        "batch-parallel",
+        "Previews on several cards",
+        "How prompts are shared among cards.",
+        level="expert",
+        choices=("single-gpu", "batch-parallel"),
+    )
+    validation_using_datasets: bool = setting(
+        False, "Previews from pictures", "Starts previews from pictures of the dataset.", level="expert", built=(False,)
+    )
+    eval_dataset_id: str | None = setting(
+        None, "Evaluation dataset", "A dataset whose loss is measured now and then.", level="expert", built=(None,)
+    )
+    eval_steps_interval: int | None = setting(
+        None, "Evaluate every N steps", "How often it is measured.", level="expert", minimum=1, built=(None,)
+    )
+    eval_timesteps: int = setting(
+        28, "Evaluation noise levels", "How finely it is measured.", level="expert", minimum=1
+    )
