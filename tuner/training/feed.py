@@ -1,0 +1,73 @@
+"""Caches to tensors: what one micro-batch of the loop is made of, always read from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tuner.dataset.batches import Batch, Batches
+from tuner.dataset.cache import TensorCache
+from tuner.dataset.index import Picture
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Both caches with the functions that name an entry for a picture or a text."""
+
+    latents: TensorCache
+    prompts: TensorCache
+    latent_key: Callable[[Picture], str]
+    prompt_key: Callable[[str], str]
+
+    def prompt(self, text: str) -> dict[str, Tensor]:
+        """`pooled` (P,) and `embeddings` (L, D) of one text."""
+        return self.prompts.get(self.prompt_key(text))
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Latents (B, C, H, W) float32 in the transformer's scale; `pooled` (B, P) and `embeddings` (B, L, D)."""
+
+    latents: Tensor
+    pooled: Tensor
+    embeddings: Tensor
+
+    @property
+    def prompts(self) -> tuple[Tensor, Tensor]:
+        return self.pooled, self.embeddings
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Endless micro-batches; `dice` draws posterior samples and dropped captions, so that its state is the feed's."""
+
+    batches: Batches
+    caches: Caches
+    caption_dropout: float
+    dice: torch.Generator
+    device: torch.device
+    dtype: torch.dtype
+
+    def __iter__(self) -> Iterator[MicroBatch]:
+        for batch in self.batches:
+            yield self._micro_batch(batch)
+
+    def _micro_batch(self, batch: Batch) -> MicroBatch:
+        dropped = (torch.rand(len(batch.items), generator=self.dice) < self.caption_dropout).tolist()
+        texts = ["" if drop else item.caption for item, drop in zip(batch.items, dropped, strict=True)]
+        prompts = [self.caches.prompt(text) for text in texts]
+        posteriors = [self.caches.latents.get(self.caches.latent_key(item.picture)) for item in batch.items]
+        mean = torch.stack([p["mean"] for p in posteriors]).float()
+        deviation = torch.stack([p["std"] for p in posteriors]).float()
+        latents = mean + deviation * torch.randn(mean.shape, generator=self.dice)
+        return MicroBatch(
+            latents.to(self.device, non_blocking=True),
+            self._stacked(prompts, "pooled"),
+            self._stacked(prompts, "embeddings"),
+        )
+
+    def _stacked(self, entries: list[dict[str, Tensor]], name: str) -> Tensor:
+        return torch.stack([entry[name] for entry in entries]).to(self.device, self.dtype, non_blocking=True)
