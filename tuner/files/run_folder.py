@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+STATE_FILE = "training_state.json"
+"""Inside a checkpoint, named as SimpleTuner names them."""
+
 
 @dataclass(frozen=True)
 class RunFolder:

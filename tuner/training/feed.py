@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,20 +11,32 @@ from torch import Tensor
 from tuner.dataset.batches import Batch, Batches
 from tuner.dataset.cache import TensorCache
 from tuner.dataset.index import Picture
+from tuner.plan.sources import CacheNames, cache_names
+from tuner.settings.run import RunSettings
 
 
 @dataclass(frozen=True)
 class Caches:
-    """Both caches with the functions that name an entry for a picture or a text."""
+    """Both caches, and how their entries are named."""
 
     latents: TensorCache
     prompts: TensorCache
-    latent_key: Callable[[Picture], str]
-    prompt_key: Callable[[str], str]
+    names: CacheNames
+
+    def latent_key(self, picture: Picture) -> str:
+        return self.names.latent_key(picture)
+
+    def prompt_key(self, text: str) -> str:
+        return self.names.prompt_key(text)
 
     def prompt(self, text: str) -> dict[str, Tensor]:
         """`pooled` (P,) and `embeddings` (L, D) of one text."""
         return self.prompts.get(self.prompt_key(text))
+
+
+def open_caches(settings: RunSettings) -> Caches:
+    names = cache_names(settings)
+    return Caches(TensorCache(names.latents), TensorCache(names.prompts), names)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,192 @@
+"""What a run will need of the card and of the computer, from sizes alone: an honest estimate, no measurement.
+
+The terms are those of full gradient checkpointing on FLUX.1: weights + adapter with its gradients and optimizer states +
+the inputs of all blocks + one block that is computed again + what CUDA itself takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tuner.dataset.index import DatasetIndex
+from tuner.errors import ModelMissing
+from tuner.flux.targets import TARGETS
+from tuner.machine import GB, Reading
+from tuner.optimizers import catalog as optimizers
+from tuner.plan import sources
+from tuner.settings.run import RunSettings
+
+TOKEN_PX = 16
+"""One image token stands for 16 x 16 pixels: VAE factor 8, patch 2."""
+CUDA_GB = 0.8
+"""Context, dequantization buffers and the allocator's slack."""
+PROCESS_GB, PROCESS_WITH_CUDA_GB = 0.6, 2.5
+"""Python with torch, diffusers and transformers, without and with the CUDA libraries."""
+BLOCK_TENSORS = 32
+"""Intermediate results that the backward pass of one block keeps, in units of tokens x width."""
+VAE_TENSORS = 6
+"""The VAE's first level at full size, in units of pixels x channels."""
+TEXT_ENCODERS_GB, VAE_GB = 9.8, 0.17
+"""CLIP-L with T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
+ADAPTER_BYTES = 4
+"""Adapters are trained in float32."""
+
+
+class Linear(NamedTuple):
+    path: str
+    num_in: int
+    num_out: int
+
+
+class Need(NamedTuple):
+    """The most that one phase takes at a time, in GB (1e9 bytes)."""
+
+    vram_gb: float
+    ram_gb: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a FluxTransformer2DModel, named as in its config.json; the defaults are FLUX.1-dev's."""
+
+    num_layers: int = 19
+    num_single_layers: int = 38
+    num_attention_heads: int = 24
+    attention_head_dim: int = 128
+    in_channels: int = 64
+    joint_attention_dim: int = 4096
+    pooled_projection_dim: int = 768
+    guidance_embeds: bool = True
+
+    @property
+    def width(self) -> int:
+        return self.num_attention_heads * self.attention_head_dim
+
+    @property
+    def num_blocks(self) -> int:
+        return self.num_layers + self.num_single_layers
+
+    def linears(self) -> Iterator[Linear]:
+        """Every linear layer with its path in the model."""
+        width = self.width
+        yield Linear("x_embedder", self.in_channels, width)
+        yield Linear("context_embedder", self.joint_attention_dim, width)
+        inputs = {"timestep": 256, "text": self.pooled_projection_dim}
+        if self.guidance_embeds:
+            inputs["guidance"] = 256
+        for name, num_in in inputs.items():
+            yield Linear(f"time_text_embed.{name}_embedder.linear_1", num_in, width)
+            yield Linear(f"time_text_embed.{name}_embedder.linear_2", width, width)
+        yield Linear("norm_out.linear", width, 2 * width)
+        yield Linear("proj_out", width, self.in_channels)
+        for number in range(self.num_layers):
+            for path, num_in, num_out in _DOUBLE:
+                yield Linear(f"transformer_blocks.{number}.{path}", num_in * width, num_out * width)
+        for number in range(self.num_single_layers):
+            for path, num_in, num_out in _SINGLE:
+                yield Linear(f"single_transformer_blocks.{number}.{path}", num_in * width, num_out * width)
+
+    @property
+    def num_parameters(self) -> int:
+        linears = sum(linear.num_in * linear.num_out + linear.num_out for linear in self.linears())
+        norms = (4 * self.num_layers + 2 * self.num_single_layers) * self.attention_head_dim
+        return linears + norms
+
+    def num_lora_parameters(self, rank: int, targets: tuple[str, ...]) -> int:
+        """Of a LoRA on every layer whose path equals one of `targets` or ends with "." and it."""
+        endings = tuple(f".{target}" for target in targets)
+        hit = (one for one in self.linears() if one.path in targets or one.path.endswith(endings))
+        return sum(rank * (linear.num_in + linear.num_out) for linear in hit)
+
+
+_DOUBLE: tuple[Linear, ...] = (
+    *(Linear(f"attn.{name}", 1, 1) for name in ("to_q", "to_k", "to_v", "to_out.0")),
+    *(Linear(f"attn.{name}", 1, 1) for name in ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")),
+    *(Linear(f"{name}.linear", 1, 6) for name in ("norm1", "norm1_context")),
+    *(Linear(f"{name}.net.0.proj", 1, 4) for name in ("ff", "ff_context")),
+    *(Linear(f"{name}.net.2", 4, 1) for name in ("ff", "ff_context")),
+)
+_SINGLE: tuple[Linear, ...] = (
+    *(Linear(f"attn.{name}", 1, 1) for name in ("to_q", "to_k", "to_v")),
+    Linear("norm.linear", 1, 3),
+    Linear("proj_mlp", 1, 4),
+    Linear("proj_out", 5, 1),
+)
+"""The linear layers of a block, in multiples of the width."""
+
+
+def shape(settings: RunSettings) -> Shape:
+    """Read from the transformer's config.json where that is a folder on this computer, else FLUX.1's own."""
+    place, subfolder = sources.transformer_place(settings)
+    folder = Path(place)
+    own = replace(Shape(), guidance_embeds=sources.flavour(settings).guidance_embeds)
+    if not folder.is_dir():
+        return own
+    path = folder / (subfolder or "") / "config.json"
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelMissing(f"'{place}' is not a whole FLUX.1 model: '{path}' cannot be read.") from error
+    return replace(own, **{name: given[name] for name in Shape.__dataclass_fields__ if name in given})
+
+
+def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> dict[str, Need]:
+    """The need of each phase, by its name."""
+    sizes = shape(settings)
+    dtype_bytes = 4 if settings.model.mixed_precision == "no" else 2
+    weights = sizes.num_parameters * dtype_bytes / GB
+    adapter = _adapter_gb(settings, sizes)
+    vae = _folder_gb(sources.vae_place(settings), "vae") or VAE_GB
+    pixels = max((w * h for w, h in (picture.target_size for picture in index.pictures)), default=0)
+    preview = max((w * h for w, h in _preview_sizes(settings)), default=0)
+    training = _activations_gb(settings, sizes, pixels, dtype_bytes)
+    on_device = {
+        "text": _text_encoders_gb(settings) * dtype_bytes / 2,
+        "latents": vae + _vae_gb(pixels * settings.dataset.vae_batch_size, dtype_bytes),
+        "load": weights,
+        "train": weights + adapter + max(training, vae + _vae_gb(preview, dtype_bytes) if preview else 0),
+        "export": adapter,
+    }
+    if machine.vram_total_gb is None:
+        return {name: Need(0.0, PROCESS_GB + gb) for name, gb in on_device.items()}
+    return {name: Need(CUDA_GB + gb, PROCESS_WITH_CUDA_GB) for name, gb in on_device.items()}
+
+
+def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
+    """Weights, gradients and optimizer states."""
+    choice = settings.adapter
+    targets = choice.peft_lora_target_modules or TARGETS[choice.flux_lora_target]
+    count = sizes.num_lora_parameters(choice.lora_rank, (targets,) if isinstance(targets, str) else targets)
+    state = optimizers.row(settings.optimization.optimizer).state_bytes_per_fp32_parameter
+    return count * (2 * ADAPTER_BYTES + state) / GB
+
+
+def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_bytes: int) -> float:
+    """With checkpointing the inputs of all blocks and one block in full, else every block in full."""
+    tokens = pixels / TOKEN_PX**2 + sources.num_text_tokens(settings)
+    unit = settings.optimization.train_batch_size * tokens * sizes.width * dtype_bytes / GB
+    if settings.memory.gradient_checkpointing:
+        return unit * (sizes.num_blocks + BLOCK_TENSORS)
+    return unit * sizes.num_blocks * BLOCK_TENSORS
+
+
+def _preview_sizes(settings: RunSettings) -> list[tuple[int, int]]:
+    return [(one.width or 0, one.height or 0) for one in sources.previews(settings)]
+
+
+def _vae_gb(pixels: int, dtype_bytes: int, channels: int = 128) -> float:
+    return VAE_TENSORS * pixels * channels * dtype_bytes / GB
+
+
+def _text_encoders_gb(settings: RunSettings) -> float:
+    place = sources.model_place(settings)
+    return sum(_folder_gb(place, part) for part in ("text_encoder", "text_encoder_2")) or TEXT_ENCODERS_GB
+
+
+def _folder_gb(place: str, part: str) -> float:
+    """The weight files of one part of a model folder; 0 where the model is not on this computer."""
+    return sum(path.stat().st_size for path in (Path(place) / part).glob("*.safetensors")) / GB

@@ -1,0 +1,93 @@
+"""Phases 1 and 2: captions and pictures become cache entries; each model is loaded only if something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+import torch
+
+from tuner.dataset.decoding import open_picture
+from tuner.dataset.index import Picture
+from tuner.events import Emit, PhaseProgress
+from tuner.flux import latents as lat
+from tuner.flux import loading, text
+from tuner.plan import sources
+from tuner.settings.run import RunSettings
+from tuner.training.feed import Caches
+from tuner.training.hardware import Hardware, free_memory
+
+T = TypeVar("T")
+
+
+def encode_texts(settings: RunSettings, wanted: Sequence[str], caches: Caches, hardware: Hardware, emit: Emit) -> None:
+    """Puts `pooled` and `embeddings` of every text that the cache does not hold; both encoders live only in here."""
+    missing = [one for one in wanted if not caches.prompts.has(caches.prompt_key(one))]
+    encoders = loading.text_encoders(
+        sources.model_place(settings),
+        settings.model.revision,
+        hardware.dtype,
+        hardware.device,
+        sources.num_text_tokens(settings),
+    )
+    done = len(wanted) - len(missing)
+    for chunk in _chunks(missing, settings.dataset.text_encoder_batch_size):
+        pooled, embeddings = text.encode(chunk, encoders)
+        for one, vector, rows in zip(chunk, pooled, embeddings, strict=True):
+            caches.prompts.put(caches.prompt_key(one), {"pooled": vector.cpu(), "embeddings": rows.cpu()})
+        done += len(chunk)
+        emit(PhaseProgress(name="text", done=done))
+    del encoders
+    free_memory(hardware.device)
+
+
+def encode_pictures(
+    settings: RunSettings, pictures: Sequence[Picture], caches: Caches, hardware: Hardware, emit: Emit
+) -> None:
+    """Puts `mean` and `std` (C, H/8, W/8) of the posterior, in the transformer's scale, of every missing picture."""
+    missing = [one for one in pictures if not caches.latents.has(caches.latent_key(one))]
+    vae = load_vae(settings, hardware)
+    done = len(pictures) - len(missing)
+    with torch.no_grad():
+        for chunk in _same_size_chunks(missing, settings.dataset.vae_batch_size):
+            pixels = torch.stack([_pixels(picture) for picture in chunk]).to(hardware.device, vae.dtype)
+            posterior = vae.encode(pixels).latent_dist
+            means = lat.normalize(posterior.mean, vae.config).cpu()
+            deviations = (posterior.std * vae.config.scaling_factor).cpu()
+            for picture, mean, deviation in zip(chunk, means, deviations, strict=True):
+                caches.latents.put(caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()})
+            done += len(chunk)
+            emit(PhaseProgress(name="latents", done=done))
+    del vae
+    free_memory(hardware.device)
+
+
+def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
+    """The VAE of these settings, in `vae_dtype`, with tiling and slicing as asked for."""
+    dtype = torch.float32 if settings.model.vae_dtype == "fp32" else torch.bfloat16
+    source = loading.Source(sources.vae_place(settings), "vae", settings.model.revision)
+    vae = loading.vae(source, dtype, hardware.device)
+    if settings.memory.vae_enable_tiling:
+        vae.enable_tiling()
+    if settings.memory.vae_enable_slicing:
+        vae.enable_slicing()
+    return vae
+
+
+def _pixels(picture: Picture) -> torch.Tensor:
+    """(3, H, W) float32 in -1..1 of the resized and cropped picture."""
+    image = open_picture(picture)
+    flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return flat.view(image.height, image.width, 3).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _same_size_chunks(pictures: Sequence[Picture], size: int) -> Iterator[list[Picture]]:
+    ordered = sorted(pictures, key=lambda picture: picture.target_size)
+    for _, group in groupby(ordered, key=lambda picture: picture.target_size):
+        yield from _chunks(list(group), size)
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

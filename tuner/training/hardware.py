@@ -1,0 +1,40 @@
+"""The device of a run, and the number formats that it computes in."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+
+import torch
+
+from tuner.events import Emit, Warned
+from tuner.settings.run import RunSettings
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """`dtype` is what frozen weights and activations are kept in."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def peak_vram_gb(self) -> float:
+        """The most that was reserved on the card so far; 0 without one."""
+        return torch.cuda.max_memory_reserved(self.device) / 1e9 if self.device.type == "cuda" else 0.0
+
+
+def find_hardware(settings: RunSettings, emit: Emit) -> Hardware:
+    """The first NVIDIA card, else the CPU; bf16 where the settings ask for it and the card has it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = settings.model.mixed_precision == "bf16"
+    if bf16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        emit(Warned(text="This card does not compute in bf16, so the run uses float32, which takes twice the memory."))
+        bf16 = False
+    return Hardware(device, torch.bfloat16 if bf16 else torch.float32)
+
+
+def free_memory(device: torch.device) -> None:
+    """Gives back what a phase held; the caller has dropped its references."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
