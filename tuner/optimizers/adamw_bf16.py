@@ -1,12 +1,13 @@
 """AdamW for bf16 adapters that computes as if they were float32.
 
-A bf16 number has 8 significant bits, so `weight + update` mostly rounds back to `weight`. The remedy is a Kahan sum whose
-compensation is exact: a bf16 number is the upper half of a float32, and the state `low` keeps the lower half. Both
-together are the float32 weight, and each step is the step of torch.optim.AdamW on it. Not stochastic rounding, because
-that needs a random state, adds noise to every weight, and a resumed run would have to restore it.
+A bf16 number has 8 significant bits, so `weight + update` mostly rounds back to `weight`. The remedy is a
+Kahan sum whose compensation is exact: a bf16 number is the upper half of a float32, and the state `low`
+keeps the lower half. Both together are the float32 weight, and each step is a float32 step of AdamW on it.
+Not stochastic rounding: that adds noise to every weight and needs a random state, which a resumed run would
+have to restore.
 
-The moments are float32: at beta2 = 0.999 a bf16 second moment stands still, as its steps are smaller than its rounding.
-Cost: 10 bytes a bf16 parameter (4 + 4 + 2), 8 bytes a float32 parameter, which needs no `low`.
+The moments are float32: at beta2 = 0.999 a bf16 second moment stands still, as its steps are below its
+rounding. Cost: 10 bytes a bf16 parameter (4 + 4 + 2), 8 bytes a float32 parameter, which needs no `low`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class AdamWBF16(torch.optim.Optimizer):
                 raise TypeError(f"adamw_bf16 trains bf16 and float32 parameters, not {p.dtype}.")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -49,7 +50,7 @@ class AdamWBF16(torch.optim.Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As usual, except that the states keep their number format; torch casts them to that of the parameter."""
+        """As usual, but the states keep their number format; torch casts them to that of the parameter."""
         super().load_state_dict(state_dict)
         saved = [index for group in state_dict["param_groups"] for index in group["params"]]
         for index, p in zip(saved, self._parameters(), strict=True):
@@ -60,7 +61,7 @@ class AdamWBF16(torch.optim.Optimizer):
         return [p for group in self.param_groups for p in group["params"]]
 
     def _chunks(self, parameters: list[Tensor]) -> list[list[Tensor]]:
-        """Parameters of one kind (format, device, number of steps taken), at most CHUNK numbers where that is possible."""
+        """Parameters of one kind (format, device, steps taken), if possible at most CHUNK numbers."""
         chunks: list[list[Tensor]] = []
         last: dict[tuple[object, ...], list[Tensor]] = {}
         for p in parameters:
@@ -75,7 +76,7 @@ class AdamWBF16(torch.optim.Optimizer):
         return chunks
 
     def _state_of(self, p: Tensor) -> dict[str, Any]:
-        state = self.state[p]
+        state: dict[str, Any] = self.state[p]
         if not state:
             state["step"] = 0
             state["mean"] = torch.zeros_like(p, dtype=torch.float32)
@@ -89,34 +90,36 @@ class AdamWBF16(torch.optim.Optimizer):
         grads = [p.grad.float() for p in chunk if p.grad is not None]
         for state in states:
             state["step"] += 1
-        means, squares = [s["mean"] for s in states], [s["square"] for s in states]
         if chunk[0].dtype == torch.float32:
-            adamw(chunk, grads, (means, squares), states[0]["step"], group)
+            adamw(chunk, grads, states, group)
             return
-        lows = [s["low"] for s in states]
+        lows = [state["low"] for state in states]
         weights = join(chunk, lows)
-        adamw(weights, grads, (means, squares), states[0]["step"], group)
+        adamw(weights, grads, states, group)
         split(weights, chunk, lows)
 
 
 def adamw(
-    weights: list[Tensor], grads: list[Tensor], moments: tuple[list[Tensor], list[Tensor]], step: int, group: dict[str, Any]
+    weights: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]
 ) -> None:
-    """One step on float32 weights, in place, as torch.optim.AdamW does it (Loshchilov and Hutter, arXiv 1711.05101)."""
-    (beta1, beta2), lr = group["betas"], group["lr"]
-    means, squares = moments
-    torch._foreach_mul_(weights, 1 - lr * group["weight_decay"])
+    """One step on float32 weights, in place, as torch.optim.AdamW does it (arXiv 1711.05101)."""
+    (beta1, beta2), step = group["betas"], states[0]["step"]
+    means, squares = [state["mean"] for state in states], [state["square"] for state in states]
     torch._foreach_lerp_(means, grads, 1 - beta1)
     torch._foreach_mul_(squares, beta2)
     torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
     divisors = torch._foreach_sqrt(squares)
     torch._foreach_div_(divisors, (1 - beta2**step) ** 0.5)
     torch._foreach_add_(divisors, group["eps"])
-    torch._foreach_addcdiv_(weights, means, divisors, -lr / (1 - beta1**step))
+    changes = torch._foreach_div(means, divisors)
+    torch._foreach_div_(changes, 1 - beta1**step)
+    # Decay joins the change: in a factor 1 - lr * decay on the weight, float32 makes 1.2e-7 of 1e-7.
+    torch._foreach_add_(changes, weights, alpha=group["weight_decay"])
+    torch._foreach_add_(weights, changes, alpha=-group["lr"])
 
 
 def join(uppers: list[Tensor], lows: list[Tensor]) -> list[Tensor]:
-    """The float32 numbers whose nearest bf16 are `uppers`; `lows` (int16) count their distance in the last float32 bit."""
+    """The float32 numbers whose nearest bf16 are `uppers`, off by `lows` (int16) float32 steps."""
     bits = _as_integers(uppers)
     torch._foreach_add_(bits, lows)
     return [b.view(torch.float32) for b in bits]

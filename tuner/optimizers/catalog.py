@@ -1,4 +1,4 @@
-"""The optimizers a user can choose, one row each: what it costs, where its learning rate lies, how to build it."""
+"""The optimizers a user can choose, one row each: cost, learning rate that fits, advice, how to build it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tuner.errors import Advice, BackendMissing, TunerError
 if TYPE_CHECKING:
     import torch
 
-INSTALL = Advice("Run the installer once more (install.sh or install.bat), or choose the optimizer adamw_bf16.")
+INSTALL = Advice("Run the installer once more (install.sh or install.bat), or choose adamw_bf16.")
 
 
 @dataclass(frozen=True)
 class OptimizerRow:
-    """`options` is everything that `optimizer_config` may change, with its default; the class is `module.kind`.
+    """`options` is all that `optimizer_config` may change, with its default; the class is `module.kind`.
 
-    The state bytes are those of one bf16 and of one float32 parameter (large tensors). `default_lr` suits a LoRA. `clips_itself`: gradients must not be clipped before the step.
-    `paged`: the states move between the card and main memory as there is room.
+    The state bytes are those of one bf16 and of one float32 parameter (large tensors). `default_lr` suits a
+    LoRA. `clips_itself`: gradients must not be clipped before the step. `paged`: states move to main memory
+    if need be.
     """
 
     name: str
@@ -46,13 +47,16 @@ _ADAMW = _options(betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-6)
 _BNB_ADAMW = _options(**_ADAMW, min_8bit_size=4096)
 _BNB_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, min_8bit_size=4096)
 _ADEMAMIX = _options(
-    betas=(0.9, 0.999, 0.9999), alpha=5.0, t_alpha=None, t_beta3=None, weight_decay=1e-2, eps=1e-8, min_8bit_size=4096
-)
-_OPTIMI = _options(betas=(0.9, 0.99), weight_decay=0.0, eps=1e-6, decouple_lr=False, max_lr=None, kahan_sum=True)
-_OPTIMI_COUPLED = _options(**_OPTIMI, decouple_wd=False)
-_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, decouple_lr=False, max_lr=None, kahan_sum=True)
+    betas=(0.9, 0.999, 0.9999), weight_decay=1e-2, eps=1e-8,
+    alpha=5.0, t_alpha=None, t_beta3=None, min_8bit_size=4096,
+)  # fmt: skip
+_KAHAN: Mapping[str, object] = _options(decouple_lr=False, max_lr=None, kahan_sum=True)
+_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, **_KAHAN)
+_OPTIMI = _options(betas=(0.9, 0.99), weight_decay=0.0, eps=1e-6, **_KAHAN)
+_OPTIMI_ADAM = _options(**_OPTIMI, decouple_wd=False)
 _TORCH_ADAM = _options(betas=(0.9, 0.999), weight_decay=0.0, eps=1e-8)
 
+# Left out: torch-nadam, whose bf16 states do not survive a checkpoint; torch-sparseadam (sparse gradients).
 OPTIMIZERS: tuple[OptimizerRow, ...] = (
     OptimizerRow(
         "adamw_bf16", OURS, "AdamWBF16", 10, 8, 1e-4,
@@ -73,16 +77,16 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     ),
     OptimizerRow(
         "optimi-adam", OPTIMI, "Adam", 6, 8, 1e-4,
-        "Adam without weight decay, with Kahan sums.", _OPTIMI_COUPLED,
+        "Adam without weight decay, with Kahan sums.", _OPTIMI_ADAM,
     ),
     OptimizerRow(
         "optimi-radam", OPTIMI, "RAdam", 6, 8, 1e-4,
-        "Adam with a built-in warm-up; fits short runs without a warm-up of their own.", _OPTIMI_COUPLED,
+        "Adam with a built-in warm-up; fits short runs without a warm-up of their own.", _OPTIMI_ADAM,
     ),
     OptimizerRow(
         "optimi-ranger", OPTIMI, "Ranger", 8, 12, 1e-4,
         "RAdam with a slow second set of weights: steadier, and one more buffer.",
-        _options(**{**_OPTIMI_COUPLED, "decouple_wd": True}, k=6, alpha=0.5),
+        _options(**{**_OPTIMI_ADAM, "decouple_wd": True}, k=6, alpha=0.5),
     ),
     OptimizerRow(
         "optimi-adan", OPTIMI, "Adan", 10, 16, 2e-4,
@@ -92,8 +96,7 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     OptimizerRow(
         "optimi-sgd", OPTIMI, "SGD", 2, 0, 1e-2,
         "Plain gradient steps; almost no memory, and slow on adapters.",
-        _options(momentum=0.0, dampening=False, weight_decay=0.0, decouple_wd=False, decouple_lr=False, max_lr=None,
-                 kahan_sum=True),
+        _options(momentum=0.0, dampening=False, weight_decay=0.0, decouple_wd=False, **_KAHAN),
     ),
     OptimizerRow(
         "bnb-adamw", BNB, "AdamW", 8, 8, 1e-4,
@@ -125,7 +128,8 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     ),
     OptimizerRow(
         "bnb-lion8bit-paged", BNB, "Lion8bit", 1, 1, 2e-5,
-        "The least memory of all: for 10 GB cards. Use about a fifth of AdamW's learning rate.", _BNB_LION, paged=True,
+        "The least memory of all, for 10 GB cards; use about a fifth of AdamW's learning rate.",
+        _BNB_LION, paged=True,
     ),
     OptimizerRow(
         "bnb-ademamix", BNB, "AdEMAMix", 12, 12, 1e-4,
@@ -155,10 +159,6 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     OptimizerRow(
         "torch-radam", TORCH, "RAdam", 4, 8, 1e-4,
         "PyTorch's Adam with a built-in warm-up; for float32 adapters.", _TORCH_ADAM,
-    ),
-    OptimizerRow(
-        "torch-nadam", TORCH, "NAdam", 4, 8, 1e-4,
-        "PyTorch's Adam with Nesterov momentum; for float32 adapters.", _TORCH_ADAM,
     ),
     OptimizerRow(
         "torch-adamax", TORCH, "Adamax", 4, 8, 2e-4,
@@ -209,7 +209,7 @@ def row(name: str) -> OptimizerRow:
 
 
 def option_problems(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
-    """One sentence for each option that this optimizer does not have. Beside the row's own: beta1, beta2, beta3."""
+    """A sentence for each option that this optimizer does not have; beta1, beta2 ... are its single betas."""
     known = _known(row(name))
     return tuple(
         f"The optimizer {name} has no option '{key}'; it has {', '.join(sorted(known)) or 'none'}."
@@ -218,19 +218,24 @@ def option_problems(name: str, options: Mapping[str, object]) -> tuple[str, ...]
     )
 
 
+NO_OPTIONS: Mapping[str, object] = _options()
+
+
 def build(
-    name: str, parameters: Iterable[torch.nn.Parameter], lr: float, options: Mapping[str, object] = MappingProxyType({})
+    name: str, parameters: Iterable[torch.nn.Parameter], lr: float, options: Mapping[str, object] = NO_OPTIONS
 ) -> torch.optim.Optimizer:
-    """The optimizer over `parameters`; `options` change the row's own (`beta1`... single entries of its betas).
+    """The optimizer over `parameters`; `options` change the row's own (`beta1` ... single betas).
 
     Raises TunerError on an option that the row does not have, BackendMissing when its library is not there.
     """
     chosen, trained = row(name), list(parameters)
     if problems := option_problems(name, options):
-        raise TunerError(" ".join(problems), Advice("Correct optimizer_config.", {"optimization.optimizer_config": ""}))
+        raise TunerError(
+            " ".join(problems), Advice("Clear optimizer_config.", {"optimization.optimizer_config": None})
+        )
     values: dict[str, Any] = _merged(chosen, options)
     if chosen.paged:
-        # A parameter in main memory has its states there as well: nothing to page, and bitsandbytes would only warn.
+        # A parameter in main memory has its states there as well: bitsandbytes pages nothing and would warn.
         values["is_paged"] = any(p.device.type != "cpu" for p in trained)
     optimizer: torch.optim.Optimizer = _kind(chosen)(trained, lr=lr, **values)
     return optimizer
@@ -244,11 +249,9 @@ def _known(chosen: OptimizerRow) -> tuple[str, ...]:
 
 def _merged(chosen: OptimizerRow, options: Mapping[str, object]) -> dict[str, object]:
     values = {**chosen.options, **options}
-    single = {key: values.pop(key) for key in options if key not in chosen.options}
-    if single:
-        betas = values["betas"]
-        assert isinstance(betas, tuple)
-        values["betas"] = tuple(single.get(f"beta{number}", beta) for number, beta in enumerate(betas, start=1))
+    betas = values.get("betas")
+    if isinstance(betas, tuple):
+        values["betas"] = tuple(values.pop(f"beta{i}", beta) for i, beta in enumerate(betas, start=1))
     return values
 
 

@@ -1,0 +1,142 @@
+"""Every row really trains, costs what it says, resumes, and refuses what it does not know."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tuner.errors import BackendMissing, TunerError
+from tuner.optimizers import catalog
+
+ROWS = pytest.mark.parametrize("row", catalog.OPTIMIZERS, ids=lambda row: row.name)
+FORMATS = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+
+
+def lora_pair(dtype: torch.dtype) -> list[torch.nn.Parameter]:
+    """The two matrices of a LoRA, large enough for 8-bit states."""
+    generator = torch.Generator().manual_seed(0)
+    down = torch.randn(64, 256, generator=generator) / 16
+    return [torch.nn.Parameter(down.to(dtype)), torch.nn.Parameter(torch.zeros(128, 64, dtype=dtype))]
+
+
+def problem(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+    """A loss: the product of the two is to become a fixed matrix."""
+    goal = torch.randn(128, 256, generator=torch.Generator().manual_seed(1)) / 4
+    return ((parameters[1].float() @ parameters[0].float() - goal) ** 2).sum()
+
+
+def train(optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], steps: int) -> list[float]:
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = problem(parameters)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    values = [value for state in optimizer.state.values() for value in state.values()]
+    return sum(v.numel() * v.element_size() for v in values if isinstance(v, torch.Tensor))
+
+
+@ROWS
+@FORMATS
+def test_three_steps_lower_the_loss(row: catalog.OptimizerRow, dtype: torch.dtype) -> None:
+    parameters = lora_pair(dtype)
+    optimizer = catalog.build(row.name, parameters, row.default_lr)
+    losses = [*train(optimizer, parameters, 3), problem(parameters).item()]
+    assert losses[-1] < losses[0]
+    assert all(torch.isfinite(p).all() and p.dtype == dtype for p in parameters)
+
+
+@ROWS
+@FORMATS
+def test_states_cost_what_the_row_says(row: catalog.OptimizerRow, dtype: torch.dtype) -> None:
+    parameters = lora_pair(dtype)
+    optimizer = catalog.build(row.name, parameters, row.default_lr)
+    train(optimizer, parameters, 1)
+    said = row.state_bytes_per_parameter if dtype == torch.bfloat16 else row.state_bytes_per_fp32_parameter
+    # 8-bit states carry tables of a fixed size, which count for nothing in a real adapter
+    assert state_bytes(optimizer) / sum(p.numel() for p in parameters) == pytest.approx(said, abs=0.3)
+
+
+@ROWS
+@FORMATS
+def test_a_resumed_run_goes_on_bit_for_bit(row: catalog.OptimizerRow, dtype: torch.dtype) -> None:
+    straight = lora_pair(dtype)
+    optimizer = catalog.build(row.name, straight, row.default_lr)
+    train(optimizer, straight, 3)
+    saved = io.BytesIO()
+    torch.save(optimizer.state_dict(), saved)
+    resumed = copy.deepcopy(straight)
+    train(optimizer, straight, 3)
+
+    again = catalog.build(row.name, resumed, row.default_lr)
+    again.load_state_dict(torch.load(io.BytesIO(saved.getvalue()), weights_only=True))
+    train(again, resumed, 3)
+    assert all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
+@ROWS
+def test_a_row_tells_what_a_user_needs(row: catalog.OptimizerRow) -> None:
+    assert row.advice.endswith(".") and 20 < len(row.advice) < 110
+    assert 0 < row.default_lr <= 1
+
+
+@pytest.mark.parametrize("name", ["adamw_bf16", "bnb-adamw8bit", "torch-adamw"])
+def test_defaults_of_simpletuner_reach_the_optimizer(name: str) -> None:
+    group = catalog.build(name, lora_pair(torch.float32), 3e-4).param_groups[0]
+    for key in ("betas", "weight_decay", "eps"):
+        assert group[key] == catalog.row(name).options[key]
+    assert group["lr"] == 3e-4
+
+
+def test_options_and_single_betas() -> None:
+    options = {"beta2": 0.5, "weight_decay": 0.1}
+    group = catalog.build("optimi-adan", lora_pair(torch.float32), 1e-4, options).param_groups[0]
+    assert [group[key] for key in ("beta1", "beta2", "beta3", "weight_decay")] == [0.98, 0.5, 0.999, 0.1]
+
+
+UNKNOWN = [
+    ("adamw_bf16", "momentum"),
+    ("torch-sgd", "beta1"),
+    ("bnb-lion", "beta3"),
+    ("bnb-lion", "is_paged"),
+]
+
+
+@pytest.mark.parametrize(("name", "key"), UNKNOWN)
+def test_an_unknown_option_is_a_sentence(name: str, key: str) -> None:
+    with pytest.raises(TunerError, match=f"{name} has no option '{key}'"):
+        catalog.build(name, lora_pair(torch.float32), 1e-4, {key: 0.5})
+    assert len(catalog.option_problems(name, {key: 0.5})) == 1
+
+
+def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(BackendMissing, match="optimi-lion needs the library 'optimi'"):
+        catalog.build("optimi-lion", lora_pair(torch.float32), 1e-4)
+
+
+def test_names_are_unique_and_begin_with_the_default() -> None:
+    assert len(set(catalog.names())) == len(catalog.OPTIMIZERS)
+    assert catalog.names()[0] == "adamw_bf16"
+
+
+def test_the_catalog_needs_no_torch() -> None:
+    code = (
+        "import sys; from tuner.optimizers import catalog, options, schedules; print('torch' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output == "False\n"
