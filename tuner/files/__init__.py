@@ -1,0 +1,6 @@
+"""The five config files of SimpleTuner, both directions: the seam between what a user asked for and what is run."""
+
+from tuner.files.change import changed
+from tuner.files.folder import Loaded, config_folder, load_all, save_all
+
+__all__ = ["Loaded", "changed", "config_folder", "load_all", "save_all"]

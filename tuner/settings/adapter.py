@@ -92,7 +92,7 @@ class Adapter:
         built=("diffusers",),
     )
     lycoris_config: str = setting(
-        "config/lycoris_config.json", "LyCORIS file", "Where the LyCORIS settings lie.", level="expert"
+        "config/lycoris_config.json", "LyCORIS file", "The LyCORIS settings; a file of that name beside config.json comes first.", level="expert"
     )
     init_lokr_norm: float | None = setting(
         None, "LoKr start norm", "Starts a LoKr with small random values of this size.", level="expert", minimum=0, built=(None,)

@@ -15,10 +15,10 @@ BUILT_STRATEGIES = ("filename", "textfile", "instanceprompt")
 class Dataset:
     """What holds for every dataset that does not say otherwise."""
 
-    data_backend_config: str | None = setting(
-        None,
+    data_backend_config: str = setting(
+        "config/multidatabackend.json",
         "Dataset file",
-        "Where the list of datasets lies; empty means multidatabackend.json beside config.json.",
+        "The list of datasets; a file of that name beside config.json comes first.",
         level="expert",
         required=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tuner.settings.fields import setting
@@ -130,3 +131,24 @@ class Sampling:
     eval_timesteps: int = setting(
         28, "Evaluation noise levels", "How finely it is measured.", level="expert", minimum=1
     )
+
+
+def preview_sizes(text: str) -> tuple[tuple[int, int], ...]:
+    """(width, height) of each preview, in whole 16 px: "512", "1024x768", or several with commas.
+
+    A single number below 16 is megapixels, as in SimpleTuner (1 is 1024 x 1024). Raises ValueError with a sentence.
+    """
+    sizes = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:[xX×]\s*(\d+))?\s*", part)
+        if not found:
+            raise ValueError(f"'validation_resolution' is '{text}'; it must look like 1024x768.")
+        width = float(found[1])
+        if not found[2] and width < 16:
+            width = 1024 * width**0.5
+        sizes.append((_whole_16(width), _whole_16(float(found[2] or width))))
+    return tuple(sizes)
+
+
+def _whole_16(edge: float) -> int:
+    return max(16, round(edge / 16) * 16)

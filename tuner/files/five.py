@@ -1,0 +1,90 @@
+"""The texts of the five files together as RunSettings, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import Problem
+from tuner.files import config_json, databackend_json, env_file, lycoris_json, prompt_library_json
+from tuner.files.documents import parse_json, to_json
+from tuner.settings.run import TOKEN, RunSettings
+
+KINDS: dict[str, type[Any]] = {
+    config_json.NAME: dict,
+    databackend_json.NAME: list,
+    prompt_library_json.NAME: dict,
+    lycoris_json.NAME: dict,
+}
+
+
+@dataclass(frozen=True)
+class Five:
+    """What the texts mean; `problems` are those of single values, found while reading."""
+
+    settings: RunSettings
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def documents_of(texts: Mapping[str, str], paths: Mapping[str, Path]) -> dict[str, Any]:
+    """The JSON files, parsed; a file that is not there is empty. Raises ConfigFileBroken."""
+    return {name: parse_json(texts[name], kind, paths.get(name, name)) if name in texts else kind() for name, kind in KINDS.items()}
+
+
+def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
+    """`texts` and `paths` go by the files' usual names; raises ConfigFileBroken."""
+    documents = documents_of(texts, paths)
+    environment, env_notes = env_file.read(texts.get(env_file.NAME, ""))
+    config, notes = config_json.read(documents[config_json.NAME], environment)
+    backends = databackend_json.read(documents[databackend_json.NAME], placeholders(config_json.build(config.values)))
+    library, library_problems = prompt_library_json.read(documents[prompt_library_json.NAME])
+    unused = {config_json.NAME: config.unused, databackend_json.NAME: backends.unused}
+    settings = config_json.build(
+        config.values,
+        datasets=tuple(backends.datasets),
+        library=tuple(library),
+        lycoris=documents[lycoris_json.NAME],
+        environment=environment,
+        text_cache_dir=backends.text_cache_dir,
+        unused={name: keys for name, keys in unused.items() if keys},
+        written=dict(texts),
+    )
+    notes += [*backends.notes, *env_notes, *_token_note(settings)]
+    return Five(settings, tuple(notes), tuple(config.problems + backends.problems + library_problems))
+
+
+def placeholders(settings: RunSettings) -> dict[str, str]:
+    """What SimpleTuner fills into texts of multidatabackend.json; `{id}` comes with each entry."""
+    return {"model_family": settings.model.model_family, "output_dir": settings.saving.output_dir}
+
+
+def texts_of(settings: RunSettings) -> dict[str, str]:
+    """The text of each file, by its usual name; a file that means what it meant keeps its text to the letter."""
+    before = read(settings.written, {}).settings if settings.written else RunSettings()
+    documents = documents_of(settings.written, {})
+    after = {
+        config_json.NAME: config_json.write(documents[config_json.NAME], before, settings),
+        databackend_json.NAME: databackend_json.write(documents[databackend_json.NAME], before, settings),
+        prompt_library_json.NAME: prompt_library_json.write(documents[prompt_library_json.NAME], settings.library),
+        lycoris_json.NAME: dict(settings.lycoris),
+    }
+    texts = {
+        name: settings.written[name] if name in settings.written and documents[name] == document else to_json(document)
+        for name, document in after.items()
+        if document or name in settings.written
+    }
+    if settings.environment or env_file.NAME in settings.written:
+        text = settings.written.get(env_file.NAME, "")
+        texts[env_file.NAME] = env_file.write(text, before.environment, settings.environment)
+    return texts
+
+
+def _token_note(settings: RunSettings) -> list[str]:
+    if settings.trigger or not any(TOKEN in one.name + one.prompt for one in settings.library):
+        return []
+    return [
+        f"{prompt_library_json.NAME} still holds {TOKEN}, and no dataset has an 'instance_prompt' to put in its place."
+    ]

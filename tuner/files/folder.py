@@ -1,0 +1,94 @@
+"""The five files of one folder as RunSettings, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import Advice, ConfigFileBroken, Problem, SettingsInvalid
+from tuner.files import config_json, databackend_json, env_file, lycoris_json, prompt_library_json
+from tuner.files.documents import parse_json, read_text, write_text
+from tuner.files.five import read, texts_of
+from tuner.files.places import placed
+from tuner.settings.checks import problems
+from tuner.settings.run import RunSettings
+
+KEYS = {
+    databackend_json.NAME: "data_backend_config",
+    prompt_library_json.NAME: "user_prompt_library",
+    lycoris_json.NAME: "lycoris_config",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`notes` say in sentences what was filled in and what has no use here."""
+
+    settings: RunSettings
+    notes: tuple[str, ...] = ()
+
+
+def config_folder(path: Path) -> Path:
+    """The folder with the five files: `path` itself or its `config`; raises ConfigFileBroken."""
+    if not path.is_dir():
+        raise ConfigFileBroken(f"There is no folder '{path}'.", Advice("Give a folder that holds config.json."))
+    for folder in (path, path / "config"):
+        if (folder / config_json.NAME).is_file():
+            return folder
+    raise ConfigFileBroken(
+        f"There is no config.json in '{path}', nor in its folder 'config'.",
+        Advice("A run needs config.json and multidatabackend.json; a preset writes both."),
+    )
+
+
+def load_all(folder: Path) -> Loaded:
+    """Reads the files; raises ConfigFileBroken, or SettingsInvalid with all problems, each with its file and line."""
+    folder = config_folder(folder)
+    first = folder / config_json.NAME
+    text = read_text(first)
+    paths = {config_json.NAME: first, **_others(folder, parse_json(text, dict, first))}
+    texts = {config_json.NAME: text}
+    texts |= {name: read_text(path) for name, path in paths.items() if name not in texts and path.is_file()}
+    if databackend_json.NAME not in texts:
+        raise ConfigFileBroken(
+            f"'{paths[databackend_json.NAME]}' is missing; it lists the folders with your pictures.",
+            Advice("Put it there, or have it written by a preset."),
+        )
+    five = read(texts, paths)
+    unread = {problem.path for problem in five.problems}
+    wrong = [*five.problems, *(problem for problem in problems(five.settings) if problem.path not in unread)]
+    if wrong:
+        raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong))
+    return Loaded(five.settings, tuple(five.notes))
+
+
+def save_all(settings: RunSettings, folder: Path) -> None:
+    """Writes the files, each whole; what was not changed stays as the user wrote it. Raises SettingsInvalid."""
+    wrong = problems(settings)
+    if wrong:
+        raise SettingsInvalid(*wrong)
+    for name, text in texts_of(settings).items():
+        write_text(folder / _name(name, config_json.flat(settings)), text)
+
+
+def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
+    """Where the other four lie: beside config.json, or else where config.json says (from the working folder)."""
+    values = config_json.flat(config_json.build(config_json.read(document, {})[0].values))
+    found = {env_file.NAME: folder / env_file.NAME}
+    for name, key in KEYS.items():
+        beside = folder / _name(name, values)
+        found[name] = beside if beside.is_file() or not values[key] else Path(values[key])
+    library = found[prompt_library_json.NAME]
+    if values["user_prompt_library"] and not library.is_file():
+        raise ConfigFileBroken(
+            f"'{folder / config_json.NAME}' names '{library}' as its 'user_prompt_library', and there is no such file.",
+            Advice("Put it there, or take the key out."),
+        )
+    return found
+
+
+def _name(name: str, values: Mapping[str, Any]) -> str:
+    """The file's own name where config.json gives it one."""
+    return Path(values[KEYS[name]] or name).name if name in KEYS else name

@@ -1,0 +1,3 @@
+"""lycoris_config.json: kept as it is."""
+
+NAME = "lycoris_config.json"
