@@ -44,18 +44,20 @@ def num_text_tokens(settings: RunSettings) -> int:
 
 @dataclass(frozen=True)
 class CacheNames:
-    """Both cache folders, and the fingerprints of the models whose outputs lie in them."""
+    """Both cache folders, and what their entries depend on beside a picture or a text."""
 
     latents: Path
     prompts: Path
     vae: str
+    vae_dtype: str
     encoders: str
+    num_text_tokens: int
 
     def latent_key(self, picture: Picture) -> str:
-        return keys.latent_key(picture, self.vae)
+        return keys.latent_key(picture, self.vae, self.vae_dtype)
 
     def prompt_key(self, text: str) -> str:
-        return keys.prompt_key(text, self.encoders)
+        return keys.prompt_key(text, self.encoders, self.num_text_tokens)
 
 
 def cache_names(settings: RunSettings) -> CacheNames:
@@ -67,8 +69,10 @@ def cache_names(settings: RunSettings) -> CacheNames:
     return CacheNames(
         folder / "vae",
         folder / "text",
-        f"{vae}-{model.vae_dtype}",
-        f"{'-'.join(encoders)}-{precision}-{num_text_tokens(settings)}",
+        vae,
+        model.vae_dtype,
+        "-".join([*encoders, precision]),
+        num_text_tokens(settings),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from tuner.dataset.decoding import open_picture
+from tuner.dataset.decoding import training_image
 from tuner.dataset.index import Picture
 from tuner.events import Emit, PhaseProgress
 from tuner.flux import latents as lat
@@ -77,7 +77,7 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
 
 def _pixels(picture: Picture) -> torch.Tensor:
     """(3, H, W) float32 in -1..1 of the resized and cropped picture."""
-    image = open_picture(picture)
+    image = training_image(picture)
     flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return flat.view(image.height, image.width, 3).permute(2, 0, 1).float() / 127.5 - 1
 

@@ -196,10 +196,12 @@ def _between_steps(training: _Training, step: int, control: Control) -> bool:
         control.save_now.clear()
         training.save(step)
     preview_due = _due(step, settings.sampling.validation_step_interval) or step == last
+    if control.stop.is_set():
+        return step == last
     if (preview_due and sources.previews(settings)) or control.sample_now.is_set():
         control.sample_now.clear()
         training.preview(step)
-    if control.pause.is_set() and not control.stop.is_set():
+    if control.pause.is_set():
         _wait_out_pause(step, control, training.emit)
     return not control.stop.is_set() or step == last
 
