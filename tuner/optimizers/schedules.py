@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """`power` is for polynomial, `cycles` for sine and cosine_with_restarts; `total` has the warm-up in it."""
+    """`power`: polynomial, `cycles`: sine and cosine_with_restarts; `total` includes the warm-up."""
 
     name: str
     base: float
