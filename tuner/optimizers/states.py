@@ -1,7 +1,7 @@
 """An optimizer's state as plain tensors and JSON, and back bit for bit, as a checkpoint keeps it.
 
-A state_dict is a tree: bitsandbytes nests its tensors, and optimi keeps its step in the parameter groups. So the
-tree is kept whole, with the name of a tensor wherever there was one.
+A state_dict is a tree: bitsandbytes nests its tensors, and optimi keeps its step in the parameter groups.
+So the tree is kept whole, with the name of a tensor wherever there was one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def pack(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str,
 
 
 def unpack(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
-    """Puts a packed state into `optimizer`; raises CheckpointMismatch if another kind of optimizer wrote it."""
+    """Puts a packed state into `optimizer`; raises CheckpointMismatch if another kind wrote it."""
     state = _unpack(rest["tree"], tensors)
     saved, here = _num_tensors(state["param_groups"]), _num_tensors(optimizer.param_groups)
     if (rest["kind"], saved) != (_kind(optimizer), here):
