@@ -1,4 +1,4 @@
-"""What a scan found: every picture with what becomes of it, and every file that was left out, with the reason."""
+"""What a scan found: every picture with what becomes of it, every file that was left out with the reason."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Size = tuple[int, int]
 class Picture:
     """One usable picture of one dataset.
 
-    `crop_top_left` is None where the offset is drawn anew for each run (`crop_style` random); `content` is the hash of
-    the file's bytes, so that an edited picture is another picture.
+    `crop_top_left` is None where the offset is drawn anew for each run (`crop_style` random), until
+    `geometry.settle` draws it; `content` is the hash of the file's bytes, so that an edited picture is
+    another picture. `original_size` is that of the upright picture, after it was turned by its EXIF note.
     """
 
     path: Path
@@ -27,12 +28,20 @@ class Picture:
     aspect_bucket: str
     captions: tuple[str, ...]
 
+    @property
+    def enlargement(self) -> float:
+        """How many times larger it is trained on than it is; below 1 where it is made smaller."""
+        return self.resize_size[0] / self.original_size[0]
+
 
 @dataclass(frozen=True)
 class LeftOut:
+    """A file that is not trained on; `reason` is one sentence. The size is None where none could be read."""
+
     path: Path
     dataset: str
     reason: str
+    original_size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +54,22 @@ class DatasetEntry:
     probability: float
     batch_size: int
 
+    @property
+    def buckets(self) -> dict[Size, tuple[Picture, ...]]:
+        """The pictures by the size they are trained at; only pictures of one bucket can share a batch."""
+        found: dict[Size, list[Picture]] = {}
+        for picture in self.pictures:
+            found.setdefault(picture.target_size, []).append(picture)
+        return {size: tuple(pictures) for size, pictures in found.items()}
+
 
 @dataclass(frozen=True)
 class DatasetIndex:
+    """All datasets of a run that hold pictures; `notes` are sentences on what was changed along the way."""
+
     datasets: tuple[DatasetEntry, ...]
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> tuple[Picture, ...]:

@@ -1,0 +1,152 @@
+"""Opening picture files: what they hold becomes upright 8-bit sRGB on white, or a sentence says why not."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from tuner.dataset.index import Picture, Size
+from tuner.errors import TunerError
+
+log = logging.getLogger(__name__)
+
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TGA": (".tga",),
+    "QOI": (".qoi",),
+}
+"""What is opened, by Pillow's name. Not all that Pillow knows: EPS, for one, would start another program."""
+
+EXTENSIONS = frozenset(extension for extensions in FORMATS.values() for extension in extensions)
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow's guard against decompression bombs, about 179 million; it warns from half of that on."""
+
+_WHITE = (255, 255, 255)
+_GREY_MODES = ("1", "L", "LA")
+_MODES_WITH_ALPHA = (*_GREY_MODES, "P", "PA", "RGB", "RGBA")
+_SRGB = ImageCms.createProfile("sRGB")
+_COLOUR_SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+
+
+class PictureBroken(TunerError):
+    """The message is one sentence that fits behind the file's name."""
+
+    exit_code = 2
+
+
+def decode(data: bytes) -> Image.Image:
+    """The first frame of a picture file as an upright RGB image; raises PictureBroken."""
+    return _to_rgb(_opened(data))
+
+
+def load(path: Path) -> Image.Image:
+    """`decode` of a file that was in order when it was scanned; a TunerError here names the file."""
+    try:
+        return decode(path.read_bytes())
+    except PictureBroken as broken:
+        raise PictureBroken(f"'{path}' can no longer be used: {broken.message}") from broken
+
+
+def open_picture(picture: Picture) -> Image.Image:
+    """The pixels that are trained on: one resize and one crop, exactly `picture.target_size` large."""
+    if picture.crop_top_left is None:
+        raise ValueError(f"the crop of {picture.path} has not been drawn; see geometry.settle")
+    return cut(load(picture.path), picture.resize_size, picture.crop_top_left, picture.target_size)
+
+
+def cut(
+    image: Image.Image, resize_size: Size, crop_top_left: tuple[int, int], target_size: Size
+) -> Image.Image:
+    """Resizes with LANCZOS, which is antialiased, then crops."""
+    if image.size != resize_size:
+        image = image.resize(resize_size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    top, left = crop_top_left
+    return image.crop((left, top, left + target_size[0], top + target_size[1]))
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Decoded to the last byte and turned upright, in the file's own mode."""
+    if not data:
+        raise PictureBroken("The file is empty.")
+    try:
+        with warnings.catch_warnings():
+            # Large pictures and odd tags are no news here; damage is an exception.
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise PictureBroken(
+            f"It has more than {MOST_PIXELS // 10**6} million pixels; save a smaller copy."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise PictureBroken("It is not a picture, or of a kind that is not known here.") from error
+    except Exception as error:  # on damaged files Pillow's decoders raise nearly anything
+        raise PictureBroken(f"The file is damaged or cut off ({error}).") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not (image.has_transparency_data and image.mode in _MODES_WITH_ALPHA):
+        return _in_srgb(_eight_bit(image), profile)
+    clear = image.convert("RGBA")
+    colour = _in_srgb(clear.convert("L" if image.mode in _GREY_MODES else "RGB"), profile)
+    return Image.composite(colour, Image.new("RGB", colour.size, _WHITE), clear.getchannel("A"))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """In mode L, RGB or CMYK, without alpha; of 16 bits the high byte is kept."""
+    if image.mode.startswith("I"):
+        return _from_integers(np.asarray(image))
+    if image.mode == "F":
+        return _from_floats(np.asarray(image))
+    if image.mode in _GREY_MODES:
+        return image.convert("L")
+    if image.mode == "CMYK":
+        return image
+    return image.convert("RGB")
+
+
+def _from_integers(values: NDArray[Any]) -> Image.Image:
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise PictureBroken("It has 32 bits a channel; save it with 8 or 16.")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _from_floats(values: NDArray[Any]) -> Image.Image:
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise PictureBroken("Its floating-point values lie outside 0 to 1; save it with 8 or 16 bits.")
+    return Image.fromarray(np.round(values * 255).astype(np.uint8))
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB; by the embedded colour profile where there is one that fits the picture."""
+    if not profile:
+        return image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _COLOUR_SPACES.get(source.profile.xcolor_space.strip())
+        if image.mode == "L" and mode == "RGB":
+            image = image.convert("RGB")
+        if mode != image.mode or "sRGB" in ImageCms.getProfileDescription(source):
+            return image.convert("RGB")
+        return ImageCms.buildTransform(source, _SRGB, image.mode, "RGB").apply(image)
+    except (ImageCms.PyCMSError, OSError) as error:
+        log.warning("A colour profile cannot be used, the colours are taken as sRGB (%s).", error)
+        return image.convert("RGB")

@@ -1,0 +1,189 @@
+"""From folders to the DatasetIndex: every picture file is opened, and used or left out with a reason."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tuner.dataset import counts, decoding, geometry
+from tuner.dataset.captions import CaptionProblem, captions_of
+from tuner.dataset.decoding import PictureBroken
+from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture, Size
+from tuner.dataset.keys import content_key
+from tuner.dataset.rules import Rules, rules_of
+from tuner.errors import Advice, EmptyDataset, Problem, SettingsInvalid
+from tuner.settings.run import RunSettings
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a picture file is by itself, whatever a dataset makes of it."""
+
+    content: str
+    size: Size
+
+
+def scan(settings: RunSettings) -> DatasetIndex:
+    """Reads all datasets that are switched on.
+
+    Raises SettingsInvalid for missing folders, EmptyDataset where nothing in a dataset can be used.
+    """
+    rules = [rules_of(one, settings) for one in settings.active_datasets]
+    _require_folders(rules)
+    found = [find(one.folder) for one in rules]
+    facts = {path: examine(path) for path in dict.fromkeys(path for files, _ in found for path in files)}
+    entries: list[DatasetEntry] = []
+    left_out: list[LeftOut] = []
+    for one, (files, unreadable) in zip(rules, found, strict=True):
+        judged = [_judge(path, facts[path], one) for path in files]
+        usable, pruned = _pruned([each for each in judged if isinstance(each, Picture)], one)
+        out = [LeftOut(folder, one.settings.id, reason) for folder, reason in unreadable]
+        out += [each for each in judged if isinstance(each, LeftOut)] + pruned
+        if not usable:
+            raise _empty(one, len(files), out)
+        entries.append(_entry(one, usable))
+        left_out += out
+    index = DatasetIndex(tuple(entries), tuple(left_out))
+    if settings.dataset.allow_dataset_oversubscription:
+        return _oversubscribed(index, settings.optimization.gradient_accumulation_steps)
+    return index
+
+
+def find(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """(picture files below the folder in natural order, subfolders that cannot be read with the reason).
+
+    Hidden files and folders are passed over; linked folders are followed, each real folder once.
+    """
+    failed: list[OSError] = []
+    files = sorted(_walk(folder, failed), key=lambda path: _natural(path.relative_to(folder).as_posix()))
+    return files, [
+        (Path(error.filename), f"The folder cannot be read ({error.strerror}).") for error in failed
+    ]
+
+
+def examine(path: Path) -> Facts | str:
+    """Reads and decodes a file to its last byte; a text is the reason why it cannot be used."""
+    try:
+        data = path.read_bytes()
+        return Facts(content_key(data), decoding.decode(data).size)
+    except PictureBroken as broken:
+        return broken.message
+    except OSError as error:
+        return f"The file cannot be opened ({error.strerror})."
+
+
+def _walk(folder: Path, failed: list[OSError]) -> Iterator[Path]:
+    seen = {os.path.realpath(folder)}
+
+    def fresh(path: str) -> bool:
+        real = os.path.realpath(path)
+        new = real not in seen
+        seen.add(real)
+        return new
+
+    for root, subfolders, names in os.walk(folder, onerror=failed.append, followlinks=True):
+        subfolders[:] = [
+            name
+            for name in sorted(subfolders)
+            if not name.startswith(".") and fresh(os.path.join(root, name))
+        ]
+        for name in names:
+            if not name.startswith(".") and Path(name).suffix.lower() in decoding.EXTENSIONS:
+                yield Path(root, name)
+
+
+def _natural(text: str) -> tuple[list[tuple[str, int]], str]:
+    """Sorts 2.png before 10.png."""
+    return [(words.casefold(), int(digits or 0)) for words, digits in re.findall(r"(\D*)(\d*)", text)], text
+
+
+def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
+    name = rules.settings.id
+    if isinstance(facts, str):
+        return LeftOut(path, name, facts)
+    chance = int(facts.content[:8], 16) / 2**32
+    reason = geometry.excluded(facts.size, rules.geometry, chance)
+    if reason:
+        return LeftOut(path, name, reason, facts.size)
+    try:
+        captions = captions_of(path, rules.captions)
+    except CaptionProblem as problem:
+        return LeftOut(path, name, problem.message, facts.size)
+    at = geometry.place(facts.size, rules.geometry, chance)
+    return Picture(
+        path=path,
+        dataset=name,
+        content=facts.content,
+        original_size=facts.size,
+        resize_size=at.resize_size,
+        target_size=at.target_size,
+        crop_top_left=at.crop_top_left,
+        aspect_bucket=at.aspect_bucket,
+        captions=captions,
+    )
+
+
+def _pruned(pictures: list[Picture], rules: Rules) -> tuple[list[Picture], list[LeftOut]]:
+    """With a minimum size, as in SimpleTuner, buckets below one batch are left out instead of refused."""
+    entry = _entry(rules, pictures)
+    if not rules.prune:
+        return pictures, []
+    small = {
+        size: f"Only {len(group)} of {size[0]} x {size[1]} px, too few for a batch of {entry.batch_size}."
+        for size, group in entry.buckets.items()
+        if len(group) * (entry.repeats + 1) < entry.batch_size
+    }
+    return [one for one in pictures if one.target_size not in small], [
+        LeftOut(one.path, one.dataset, small[one.target_size], one.original_size)
+        for one in pictures
+        if one.target_size in small
+    ]
+
+
+def _entry(rules: Rules, pictures: list[Picture]) -> DatasetEntry:
+    one = rules.settings
+    return DatasetEntry(one.id, tuple(pictures), one.repeats, one.probability, one.train_batch_size or 1)
+
+
+def _oversubscribed(index: DatasetIndex, accumulation: int) -> DatasetIndex:
+    """Raises the repeats of datasets that have none and could not fill a step, and says so."""
+    entries, notes = [], []
+    for entry in index.datasets:
+        least = counts.least_repeats(entry, accumulation)
+        if entry.repeats == 0 and least > 0:
+            notes.append(
+                f"The repeats of dataset '{entry.id}' were raised to {least}, so that it fills one step."
+            )
+            entry = replace(entry, repeats=least)
+        entries.append(entry)
+    return replace(index, datasets=tuple(entries), notes=tuple(notes))
+
+
+def _require_folders(rules: list[Rules]) -> None:
+    missing = [one for one in rules if not one.folder.is_dir()]
+    if missing:
+        raise SettingsInvalid(*(_missing(one) for one in missing))
+
+
+def _missing(rules: Rules) -> Problem:
+    one = rules.settings
+    return Problem(
+        f"datasets.{one.id}.instance_data_dir",
+        "instance_data_dir",
+        one.instance_data_dir,
+        f"Dataset '{one.id}': there is no folder '{rules.folder}'.",
+    )
+
+
+def _empty(rules: Rules, num_files: int, left_out: list[LeftOut]) -> EmptyDataset:
+    where = f"'{rules.folder}' (dataset '{rules.settings.id}')"
+    if not num_files:
+        return EmptyDataset(
+            f"There are no pictures in {where}.",
+            Advice("Put PNG, JPEG or WebP files there, or choose another folder."),
+        )
+    examples = " ".join(f"{one.path.name}: {one.reason}" for one in left_out[:3])
+    return EmptyDataset(f"None of the {num_files} pictures in {where} can be used. {examples}")
