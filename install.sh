@@ -9,16 +9,24 @@ set -u
 
 FITS='import sys, ssl, zlib, json; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 13) and sys.maxsize > 2**32))'
 
+candidates() {
+    local name
+    echo .venv/bin/python
+    for name in python3.13 python3.12 python3.11 python3 python; do
+        type -aP "$name"
+    done
+    printf '%s\n' "${HOME:-/}"/.local/bin/python3.1{3,2,1}
+}
+
 find_python() {
-    # Each one is really run: a pyenv shim may stand on the PATH and still have nothing behind it.
+    # Each one is really run: a pyenv shim may stand on the PATH and have nothing behind it.
     local candidate
-    for candidate in .venv/bin/python python3.13 python3.12 python3.11 python3 python \
-        "${HOME:-/}"/.local/bin/python3.1{3,2,1} /usr/bin/python3; do
-        if "$candidate" -c "$FITS" >/dev/null 2>&1; then
+    while IFS= read -r candidate; do
+        if "$candidate" -c "$FITS" </dev/null >/dev/null 2>&1; then
             printf '%s\n' "$candidate"
             return 0
         fi
-    done
+    done < <(candidates)
     return 1
 }
 

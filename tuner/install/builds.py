@@ -116,7 +116,7 @@ def fits(build: Build, installed: str, version: str) -> bool:
 
 
 def pip_arguments(build: Build, version: str) -> list[str]:
-    """What pip is told to get this build: from PyTorch's own index, or from the usual one if it is there too."""
+    """What pip is told to get this build: from PyTorch's own index, or the usual one if it is there too."""
     plain = [f"torch=={version}"]
     if build is CPU_BUILD and sys.platform != "linux":
         return plain
