@@ -1,4 +1,4 @@
-"""The five config files of SimpleTuner, both directions: the seam between what a user asked for and what is run."""
+"""The five config files of SimpleTuner, both directions: the seam between asking and running."""
 
 from tuner.files.change import changed
 from tuner.files.folder import Loaded, config_folder, load_all, save_all

@@ -14,8 +14,11 @@ from tuner.settings.values import nearest, parse, wrong_type
 
 
 def changed(settings: RunSettings, change: Mapping[str, Any]) -> RunSettings:
-    """Settings with values at dotted paths: `optimization.learning_rate`, `datasets.<id>.repeats`, `environment.KEY`,
-    or a whole field (`library`). Values may be texts as from a form, None unsets. Raises SettingsInvalid."""
+    """Settings with values at dotted paths: `optimization.learning_rate`, `datasets.<id>.repeats`,
+    `environment.KEY`, or a whole field such as `library`.
+
+    Values may be texts as from a form; None unsets. Raises SettingsInvalid with all problems.
+    """
     wrong: list[Problem] = []
     for path, value in change.items():
         try:
@@ -31,23 +34,28 @@ def changed(settings: RunSettings, change: Mapping[str, Any]) -> RunSettings:
 def _with(settings: RunSettings, path: str, value: Any) -> RunSettings:
     head, _, rest = path.partition(".")
     if head in SECTIONS and rest:
-        section = _set(getattr(settings, head), specs(), path, value)
-        return replace(settings, **{head: section})
+        return _replaced(settings, head, _set(getattr(settings, head), specs(), path, value))
     if head == "datasets" and rest:
         return _with_dataset(settings, path, value)
     if head in ("environment", "lycoris") and rest:
         table = {**getattr(settings, head), rest: value}
-        return replace(settings, **{head: {k: v for k, v in table.items() if v is not None}})
+        return _replaced(settings, head, {key: one for key, one in table.items() if one is not None})
     if head in ("datasets", "library", "environment", "lycoris"):
-        return replace(settings, **{head: tuple(value) if isinstance(value, list) else value})
+        return _replaced(settings, head, tuple(value) if isinstance(value, list) else value)
     raise _unknown(path, value)
+
+
+def _replaced(settings: RunSettings, name: str, value: Any) -> RunSettings:
+    return replace(settings, **{name: value})
 
 
 def _with_dataset(settings: RunSettings, path: str, value: Any) -> RunSettings:
     name = path.removeprefix("datasets.").rpartition(".")[0]
     if name not in [one.id for one in settings.datasets]:
         raise _unknown(path, value)
-    datasets = (_set(one, dataset_specs(), path, value) if one.id == name else one for one in settings.datasets)
+    datasets = (
+        _set(one, dataset_specs(), path, value) if one.id == name else one for one in settings.datasets
+    )
     return replace(settings, datasets=tuple(datasets))
 
 
@@ -65,4 +73,6 @@ def _set(owner: Any, known: Sequence[Spec], path: str, value: Any) -> Any:
 def _unknown(path: str, value: Any) -> SettingsInvalid:
     meant = nearest(path, [spec.path for spec in specs()])
     hint = f" Did you mean '{meant}'?" if meant else ""
-    return SettingsInvalid(Problem(path, path.rpartition(".")[2], value, f"There is no setting '{path}'.{hint}"))
+    return SettingsInvalid(
+        Problem(path, path.rpartition(".")[2], value, f"There is no setting '{path}'.{hint}")
+    )

@@ -13,7 +13,7 @@ from tuner.settings.values import nearest, parse, wrong_type
 
 @dataclass
 class Decoded:
-    """What one object held: values by setting name (only those that stand there), the rest, and values of a wrong type."""
+    """What one object held: values by setting name (only those that are there), and what else."""
 
     values: dict[str, Any] = field(default_factory=dict)
     unused: dict[str, Any] = field(default_factory=dict)
@@ -21,8 +21,10 @@ class Decoded:
 
 
 def decode(document: Mapping[str, Any], specs: Sequence[Spec], place: str = "") -> Decoded:
-    """Keys may have dashes in front; of two spellings of one key the later wins. `place` stands before setting names in
-    the paths of problems; without it each setting's own section does."""
+    """Keys may have dashes in front; of two spellings of one key the later wins.
+
+    `place` stands before setting names in the paths of problems; without it each setting's own section does.
+    """
     known = {key: spec for spec in specs for key in spec.keys}
     found = Decoded()
     for key, raw in document.items():
@@ -41,7 +43,7 @@ def decode(document: Mapping[str, Any], specs: Sequence[Spec], place: str = "") 
 def encode(
     document: Mapping[str, Any], specs: Sequence[Spec], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The document with what changed from `before` (what it means as it stands) to `after`; all else stays as written."""
+    """The document with what changed from `before`, its meaning as it stands, to `after`."""
     changed = {s.name: plain(after[s.name]) for s in specs if after[s.name] != before[s.name]}
     names = {key: spec.name for spec in specs for key in spec.keys}
     result: dict[str, Any] = {}
@@ -66,3 +68,9 @@ def unused_note(file: str, key: str, specs: Sequence[Spec], where: str = "") -> 
     meant = nearest(bare(key).replace("-", "_"), [known for spec in specs for known in spec.keys])
     hint = f" Did you mean '{meant}'?" if meant else ""
     return f"{file}: '{key}'{where} is not used here; it stays in the file.{hint}"
+
+
+def moot_notes(file: str, found: Decoded, specs: Sequence[Spec], where: str = "") -> list[str]:
+    """A sentence about each setting that stands there and makes no difference, with the reason."""
+    told = [spec for spec in specs if spec.moot and found.values.get(spec.name, spec.default) != spec.default]
+    return [f"{file}: '{spec.name}'{where} makes no difference here: {spec.moot}." for spec in told]

@@ -8,13 +8,19 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from tuner.files.codec import Decoded, bare, decode, encode, unused_note
+from tuner.files.codec import Decoded, bare, decode, encode, moot_notes, unused_note
 from tuner.settings.run import SECTIONS, RunSettings, specs
 from tuner.settings.values import shown
 
 NAME = "config.json"
 
-LEGACY_IGNORED = ("aspect_ratio_bucketing", "aspect_ratio_bucket_min", "aspect_ratio_bucket_max", "repeats", "ez_model_type")
+LEGACY_IGNORED = (
+    "aspect_ratio_bucketing",
+    "aspect_ratio_bucket_min",
+    "aspect_ratio_bucket_max",
+    "repeats",
+    "ez_model_type",
+)
 NO_EFFECT_ON_FLUX = (
     "snr_gamma",
     "use_soft_min_snr",
@@ -67,7 +73,7 @@ def read(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[D
 
 
 def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Older keys whose meaning was turned round, and the SDXL VAE that old templates name, which FLUX cannot use."""
+    """Older keys with the opposite meaning; no SDXL VAE, which old templates name and FLUX cannot use."""
     result = dict(document)
     for key, value in document.items():
         if bare(key) == "pretrained_vae_model_name_or_path" and "sdxl" in str(value):
@@ -84,7 +90,9 @@ def filled(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[
     def variable(found: re.Match[str]) -> str:
         return environment.get(found[1], os.environ.get(found[1], ""))
 
-    return {k: re.sub(r"\{env:(\w+)\}", variable, v) if isinstance(v, str) else v for k, v in document.items()}
+    return {
+        k: re.sub(r"\{env:(\w+)\}", variable, v) if isinstance(v, str) else v for k, v in document.items()
+    }
 
 
 def build(values: Mapping[str, Any], **others: Any) -> RunSettings:
@@ -114,13 +122,18 @@ def _notes(found: Decoded, own: set[str], document: Mapping[str, Any], twins: Ma
         for spec in specs()
         if spec.required and not own & set(spec.keys)
     ]
+    notes += moot_notes(NAME, found, specs())
     notes += [_unused(key) for key in found.unused]
     for key, value in twins.items():
         if key in own and key in found.values and str(found.values[key]) != value:
-            notes.append(f"{NAME} says {shown(found.values[key])} for '{key}' and config.env {value}; {NAME} counts.")
+            notes.append(
+                f"{NAME} says {shown(found.values[key])} for '{key}' and config.env {value}; {NAME} counts."
+            )
     for key, value in document.items():
         if bare(key) == "pretrained_vae_model_name_or_path" and "sdxl" in str(value):
-            notes.append(f"{NAME}: '{key}' names a VAE of SDXL, which FLUX cannot use; the model's own is taken.")
+            notes.append(
+                f"{NAME}: '{key}' names a VAE of SDXL, which FLUX cannot use; the model's own is taken."
+            )
     return notes
 
 

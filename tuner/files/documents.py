@@ -1,4 +1,4 @@
-"""Text in, text out: UTF-8, JSON with a plain sentence where it is broken, files written whole or not at all."""
+"""Text in, text out: UTF-8, JSON that says plainly where it is broken, files written whole or not at all."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def read(text: str) -> tuple[dict[str, str], list[str]]:
             continue
         match = LINE.match(line)
         if match is None:
-            notes.append(f"{NAME}, line {number}: '{line.strip()}' is no KEY=value line; it is not used and stays in the file.")
+            notes.append(
+                f"{NAME}, line {number}: '{line.strip()}' is no KEY=value; it stays in the file, unused."
+            )
             continue
         value = _value(match["value"])
         key = match["key"]

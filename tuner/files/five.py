@@ -31,7 +31,10 @@ class Five:
 
 def documents_of(texts: Mapping[str, str], paths: Mapping[str, Path]) -> dict[str, Any]:
     """The JSON files, parsed; a file that is not there is empty. Raises ConfigFileBroken."""
-    return {name: parse_json(texts[name], kind, paths.get(name, name)) if name in texts else kind() for name, kind in KINDS.items()}
+    return {
+        name: parse_json(texts[name], kind, paths.get(name, name)) if name in texts else kind()
+        for name, kind in KINDS.items()
+    }
 
 
 def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
@@ -39,7 +42,9 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
     documents = documents_of(texts, paths)
     environment, env_notes = env_file.read(texts.get(env_file.NAME, ""))
     config, notes = config_json.read(documents[config_json.NAME], environment)
-    backends = databackend_json.read(documents[databackend_json.NAME], placeholders(config_json.build(config.values)))
+    backends = databackend_json.read(
+        documents[databackend_json.NAME], placeholders(config_json.build(config.values))
+    )
     library, library_problems = prompt_library_json.read(documents[prompt_library_json.NAME])
     unused = {config_json.NAME: config.unused, databackend_json.NAME: backends.unused}
     settings = config_json.build(
@@ -48,7 +53,6 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         library=tuple(library),
         lycoris=documents[lycoris_json.NAME],
         environment=environment,
-        text_cache_dir=backends.text_cache_dir,
         unused={name: keys for name, keys in unused.items() if keys},
         written=dict(texts),
     )
@@ -62,17 +66,21 @@ def placeholders(settings: RunSettings) -> dict[str, str]:
 
 
 def texts_of(settings: RunSettings) -> dict[str, str]:
-    """The text of each file, by its usual name; a file that means what it meant keeps its text to the letter."""
+    """The text of each file, by its usual name; a file without a change keeps its text to the letter."""
     before = read(settings.written, {}).settings if settings.written else RunSettings()
     documents = documents_of(settings.written, {})
     after = {
         config_json.NAME: config_json.write(documents[config_json.NAME], before, settings),
         databackend_json.NAME: databackend_json.write(documents[databackend_json.NAME], before, settings),
-        prompt_library_json.NAME: prompt_library_json.write(documents[prompt_library_json.NAME], settings.library),
+        prompt_library_json.NAME: prompt_library_json.write(
+            documents[prompt_library_json.NAME], settings.library
+        ),
         lycoris_json.NAME: dict(settings.lycoris),
     }
     texts = {
-        name: settings.written[name] if name in settings.written and documents[name] == document else to_json(document)
+        name: settings.written[name]
+        if name in settings.written and documents[name] == document
+        else to_json(document)
         for name, document in after.items()
         if document or name in settings.written
     }
@@ -86,5 +94,5 @@ def _token_note(settings: RunSettings) -> list[str]:
     if settings.trigger or not any(TOKEN in one.name + one.prompt for one in settings.library):
         return []
     return [
-        f"{prompt_library_json.NAME} still holds {TOKEN}, and no dataset has an 'instance_prompt' to put in its place."
+        f"{prompt_library_json.NAME} holds {TOKEN}, and there is no 'instance_prompt' to put in its place."
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import Advice, ConfigFileBroken, Problem, SettingsInvalid
+from tuner.errors import Advice, ConfigFileBroken, SettingsInvalid
 from tuner.files import config_json, databackend_json, env_file, lycoris_json, prompt_library_json
 from tuner.files.documents import parse_json, read_text, write_text
 from tuner.files.five import read, texts_of
@@ -33,7 +33,9 @@ class Loaded:
 def config_folder(path: Path) -> Path:
     """The folder with the five files: `path` itself or its `config`; raises ConfigFileBroken."""
     if not path.is_dir():
-        raise ConfigFileBroken(f"There is no folder '{path}'.", Advice("Give a folder that holds config.json."))
+        raise ConfigFileBroken(
+            f"There is no folder '{path}'.", Advice("Give a folder that holds config.json.")
+        )
     for folder in (path, path / "config"):
         if (folder / config_json.NAME).is_file():
             return folder
@@ -44,7 +46,7 @@ def config_folder(path: Path) -> Path:
 
 
 def load_all(folder: Path) -> Loaded:
-    """Reads the files; raises ConfigFileBroken, or SettingsInvalid with all problems, each with its file and line."""
+    """Reads the files; raises ConfigFileBroken, or SettingsInvalid with all problems by file and line."""
     folder = config_folder(folder)
     first = folder / config_json.NAME
     text = read_text(first)
@@ -65,7 +67,7 @@ def load_all(folder: Path) -> Loaded:
 
 
 def save_all(settings: RunSettings, folder: Path) -> None:
-    """Writes the files, each whole; what was not changed stays as the user wrote it. Raises SettingsInvalid."""
+    """Writes the files, each whole; what was not changed stays as it was written. Raises SettingsInvalid."""
     wrong = problems(settings)
     if wrong:
         raise SettingsInvalid(*wrong)
@@ -74,7 +76,7 @@ def save_all(settings: RunSettings, folder: Path) -> None:
 
 
 def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
-    """Where the other four lie: beside config.json, or else where config.json says (from the working folder)."""
+    """Where the other four lie: beside config.json, else where it says, seen from the working folder."""
     values = config_json.flat(config_json.build(config_json.read(document, {})[0].values))
     found = {env_file.NAME: folder / env_file.NAME}
     for name, key in KEYS.items():
@@ -83,7 +85,7 @@ def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
     library = found[prompt_library_json.NAME]
     if values["user_prompt_library"] and not library.is_file():
         raise ConfigFileBroken(
-            f"'{folder / config_json.NAME}' names '{library}' as its 'user_prompt_library', and there is no such file.",
+            f"'{folder / config_json.NAME}' names '{library}' as 'user_prompt_library'; it is not there.",
             Advice("Put it there, or take the key out."),
         )
     return found

@@ -23,7 +23,9 @@ def placed(problem: Problem, texts: Mapping[str, str], paths: Mapping[str, Path]
 def _place(problem: Problem, texts: Mapping[str, str]) -> tuple[str, int]:
     section, _, rest = problem.path.partition(".")
     if section == "datasets":
-        return databackend_json.NAME, _dataset_line(texts[databackend_json.NAME], rest.rpartition(".")[0], problem.key)
+        return databackend_json.NAME, _dataset_line(
+            texts[databackend_json.NAME], rest.rpartition(".")[0], problem.key
+        )
     if section == "library":
         return prompt_library_json.NAME, line_of(texts[prompt_library_json.NAME], problem.key)
     spellings = next((spec.keys for spec in specs() if spec.path == problem.path), (problem.key,))
@@ -54,7 +56,8 @@ def _dataset_line(text: str, name: str, key: str) -> int:
 
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where each element of a JSON list begins and ends."""
-    decoder, position, found = json.JSONDecoder(), text.index("[") + 1, []
+    decoder, position = json.JSONDecoder(), text.index("[") + 1
+    found: list[tuple[int, int]] = []
     while True:
         while position < len(text) and (text[position].isspace() or text[position] == ","):
             position += 1

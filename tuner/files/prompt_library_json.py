@@ -26,7 +26,8 @@ def read(document: Mapping[str, Any]) -> tuple[list[SamplePrompt], list[Problem]
 def write(document: Mapping[str, Any], after: Sequence[SamplePrompt]) -> dict[str, Any]:
     """Entries whose prompt is the same stay as written."""
     return {
-        one.name: document[one.name] if _prompt(document.get(one.name)) == one.prompt else one.prompt for one in after
+        one.name: document[one.name] if _prompt(document.get(one.name)) == one.prompt else one.prompt
+        for one in after
     }
 
 

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuner.adapters import catalog
+from tuner.flux.targets import TARGETS
 from tuner.settings.fields import Texts, setting
-
-TARGETS = (
-    "mmdit",
-    "context",
-    "context+ffs",
-    "all",
-    "all+ffs",
-    "all+ffs+embedder",
-    "ai-toolkit",
-    "tiny",
-    "nano",
-)
 
 
 @dataclass(frozen=True)
@@ -26,7 +16,7 @@ class Adapter:
         "Adapter",
         "'standard' is plain LoRA; 'lycoris' reads lycoris_config.json.",
         choices=("standard", "lycoris"),
-        built=("standard",),
+        built=catalog.names(),
     )
     lora_rank: int = setting(
         16,
@@ -40,7 +30,11 @@ class Adapter:
         None, "Alpha", "The LoRA's strength is alpha / rank; empty means equal to the rank.", minimum=0.1
     )
     lora_dropout: float = setting(
-        0.1, "Dropout", "Share of the LoRA's inputs that is left out at random; it hinders overfitting.", minimum=0, maximum=1
+        0.1,
+        "Dropout",
+        "Share of the LoRA's inputs that is left out at random; it hinders overfitting.",
+        minimum=0,
+        maximum=1,
     )
     lora_init_type: str = setting(
         "default",
@@ -58,10 +52,13 @@ class Adapter:
         "Layers to train",
         "'mmdit' learns slowly and safely, 'all' is usual, 'all+ffs' learns most and forgets most.",
         choices=(*TARGETS, "controlnet", "all+ffs+embedder+controlnet"),
-        built=TARGETS,
+        built=tuple(TARGETS),
     )
     peft_lora_target_modules: Texts | None = setting(
-        None, "Own list of layers", "Names of the layers to train, instead of a ready-made list.", level="expert", built=(None,)
+        None,
+        "Own list of layers",
+        "Names of the layers to train, instead of a ready-made list.",
+        level="expert",
     )
     slider_lora_target: bool = setting(
         False, "Slider layers", "Trains the layers that suit a slider LoRA.", level="expert", built=(False,)
@@ -81,7 +78,12 @@ class Adapter:
         None, "Start from", "A LoRA file to go on from, instead of a fresh one.", built=(None,)
     )
     init_lora_step: int | None = setting(
-        None, "Start from: step", "The step number to give that file.", level="expert", minimum=0, built=(None,)
+        None,
+        "Start from: step",
+        "The step number to give that file.",
+        level="expert",
+        minimum=0,
+        built=(None,),
     )
     lora_format: str = setting(
         "diffusers",
@@ -92,10 +94,18 @@ class Adapter:
         built=("diffusers",),
     )
     lycoris_config: str = setting(
-        "config/lycoris_config.json", "LyCORIS file", "The LyCORIS settings; a file of that name beside config.json comes first.", level="expert"
+        "config/lycoris_config.json",
+        "LyCORIS file",
+        "The LyCORIS settings; a file of that name beside config.json comes first.",
+        level="expert",
     )
     init_lokr_norm: float | None = setting(
-        None, "LoKr start norm", "Starts a LoKr with small random values of this size.", level="expert", minimum=0, built=(None,)
+        None,
+        "LoKr start norm",
+        "Starts a LoKr with small random values of this size.",
+        level="expert",
+        minimum=0,
+        built=(None,),
     )
     validation_lycoris_strength: float = setting(
         1.0,
@@ -112,7 +122,11 @@ class Adapter:
         1.0, "Assistant strength", "Its strength in training.", level="expert", built=(1.0,)
     )
     assistant_lora_inference_strength: float = setting(
-        0.0, "Assistant strength in previews", "Its strength in preview pictures.", level="expert", built=(0.0,)
+        0.0,
+        "Assistant strength in previews",
+        "Its strength in preview pictures.",
+        level="expert",
+        built=(0.0,),
     )
     disable_assistant_lora: bool = setting(
         False, "No assistant", "Trains schnell without the assistant LoRA.", level="expert", built=(False,)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuner.errors import Problem
+from tuner.optimizers import catalog, options
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings, dataset_specs, specs
 from tuner.settings.sampling import preview_sizes
@@ -40,18 +41,18 @@ def _each(one: ImageDataset) -> Iterator[Problem]:
 
 def _duration(settings: RunSettings) -> Iterator[Problem]:
     asked = settings.optimization
-    if asked.max_train_steps and asked.num_train_epochs:
+    steps, epochs = asked.max_train_steps, asked.num_train_epochs
+    if steps and epochs:
         yield _problem(
             "optimization.num_train_epochs",
-            asked.num_train_epochs,
-            f"'max_train_steps' is {asked.max_train_steps} and 'num_train_epochs' is {asked.num_train_epochs}; "
-            "only one of them may be above 0.",
+            epochs,
+            f"'max_train_steps' is {steps} and 'num_train_epochs' is {epochs}; only one may be above 0.",
             {"optimization.num_train_epochs": 0},
         )
-    if not asked.max_train_steps and asked.num_train_epochs == 0:
+    if not steps and epochs == 0:
         yield _problem(
             "optimization.max_train_steps",
-            asked.max_train_steps,
+            steps,
             "'max_train_steps' and 'num_train_epochs' are both 0; give the number of steps.",
             {"optimization.max_train_steps": 1000},
         )
@@ -71,6 +72,23 @@ def _betas(settings: RunSettings) -> Iterator[Problem]:
         )
 
 
+def _optimizer_options(settings: RunSettings) -> Iterator[Problem]:
+    asked = settings.optimization
+    if asked.optimizer not in catalog.names():
+        return
+    try:
+        sentences = catalog.option_problems(asked.optimizer, options.parse(asked.optimizer_config))
+    except ValueError as error:
+        sentences = (str(error),)
+    for sentence in sentences:
+        yield _problem(
+            "optimization.optimizer_config",
+            asked.optimizer_config,
+            sentence,
+            {"optimization.optimizer_config": None},
+        )
+
+
 def _schedules(settings: RunSettings) -> Iterator[Problem]:
     asked = settings.objective
     if asked.flow_use_uniform_schedule and asked.flow_use_beta_schedule:
@@ -87,7 +105,9 @@ def _single_files(settings: RunSettings) -> Iterator[Problem]:
         value = getattr(settings.model, name)
         if value and value.endswith((".safetensors", ".gguf")):
             yield _problem(
-                f"model.{name}", value, f"'{name}' names a single file, which is not supported yet; name a model folder."
+                f"model.{name}",
+                value,
+                f"'{name}' names a single file, which is not supported yet; name a model folder.",
             )
 
 
@@ -100,18 +120,28 @@ def _sizes(settings: RunSettings) -> Iterator[Problem]:
 
 def _some_dataset(settings: RunSettings) -> Iterator[Problem]:
     if not settings.active_datasets:
-        yield _problem("datasets", None, "There is no dataset with pictures that is switched on; add one with its folder.")
+        yield _problem(
+            "datasets",
+            None,
+            "There is no dataset with pictures that is switched on; add one with its folder.",
+        )
     counts = Counter(one.id for one in settings.active_datasets)
     for name, count in counts.items():
         if count > 1:
-            yield _problem(f"datasets.{name}.id", name, f"{count} datasets have the id '{name}'; each needs its own.")
+            yield _problem(
+                f"datasets.{name}.id", name, f"{count} datasets have the id '{name}'; each needs its own."
+            )
 
 
 def _identity(one: ImageDataset, place: str) -> Iterator[Problem]:
     if not one.id:
-        yield _problem(f"{place}.id", one.id, f"The dataset with the folder '{one.instance_data_dir}' needs an 'id'.")
+        yield _problem(
+            f"{place}.id", one.id, f"The dataset with the folder '{one.instance_data_dir}' needs an 'id'."
+        )
     if not one.instance_data_dir:
-        yield _problem(f"{place}.instance_data_dir", "", f"Dataset '{one.id}' needs 'instance_data_dir', its folder.")
+        yield _problem(
+            f"{place}.instance_data_dir", "", f"Dataset '{one.id}' needs 'instance_data_dir', its folder."
+        )
 
 
 def _captions(one: ImageDataset, place: str) -> Iterator[Problem]:
@@ -125,19 +155,23 @@ def _captions(one: ImageDataset, place: str) -> Iterator[Problem]:
     for reason, holds in why.items():
         if holds:
             yield _problem(
-                f"{place}.instance_prompt", None, f"Dataset '{one.id}' needs an 'instance_prompt', because {reason}."
+                f"{place}.instance_prompt",
+                None,
+                f"Dataset '{one.id}' needs an 'instance_prompt', because {reason}.",
             )
             return
 
 
 def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
     if not one.resolution:
-        yield _problem(f"{place}.resolution", one.resolution, f"Dataset '{one.id}': 'resolution' must be above 0.")
+        yield _problem(
+            f"{place}.resolution", one.resolution, f"Dataset '{one.id}': 'resolution' must be above 0."
+        )
     elif one.resolution_type != "area" and one.resolution != int(one.resolution):
         yield _problem(
             f"{place}.resolution",
             one.resolution,
-            f"Dataset '{one.id}': 'resolution' is {one.resolution}; with '{one.resolution_type}' it must be whole pixels.",
+            f"Dataset '{one.id}': 'resolution' is {one.resolution}; pixels must be whole.",
             {f"{place}.resolution": round(one.resolution)},
         )
     if one.maximum_image_size and not one.target_downsample_size:
@@ -151,7 +185,7 @@ def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
         yield _problem(
             f"{place}.crop_aspect_buckets",
             None,
-            f"Dataset '{one.id}' has the 'crop_aspect' {one.crop_aspect} and needs 'crop_aspect_buckets', the shapes.",
+            f"Dataset '{one.id}' crops to the {one.crop_aspect} shape, and needs 'crop_aspect_buckets' for it.",
             {f"{place}.crop_aspect_buckets": [1.0]},
         )
 
@@ -160,5 +194,5 @@ def _problem(path: str, value: Any, message: str, change: Mapping[str, Any] | No
     return Problem(path, path.rpartition(".")[2], value, message, change or {})
 
 
-RULES = (_duration, _betas, _schedules, _single_files, _sizes, _some_dataset)
+RULES = (_duration, _betas, _optimizer_options, _schedules, _single_files, _sizes, _some_dataset)
 DATASET_RULES = (_identity, _captions, _geometry)

@@ -1,125 +1,20 @@
-"""The pictures: options for all datasets (`Dataset`) and those of one entry of multidatabackend.json (`ImageDataset`)."""
+"""One folder of pictures: an entry of multidatabackend.json."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuner.settings.dataset_defaults import BUILT_STRATEGIES, CACHES, RESOLUTION_TYPES, STRATEGIES
 from tuner.settings.fields import Items, Json, Texts, setting
-
-RESOLUTION_TYPES = ("pixel_area", "pixel", "area")
-STRATEGIES = ("filename", "textfile", "instanceprompt", "parquet", "csv", "huggingface", "webshart")
-BUILT_STRATEGIES = ("filename", "textfile", "instanceprompt")
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What holds for every dataset that does not say otherwise."""
-
-    data_backend_config: str = setting(
-        "config/multidatabackend.json",
-        "Dataset file",
-        "The list of datasets; a file of that name beside config.json comes first.",
-        level="expert",
-        required=True,
-    )
-    resolution: float = setting(
-        1024, "Resolution", "Size to train at: edge length in pixels, or megapixels with 'area'.", level="basic", minimum=0
-    )
-    resolution_type: str = setting(
-        "pixel_area",
-        "Resolution means",
-        "'pixel_area': edge of the square of equal area; 'pixel': shorter edge; 'area': megapixels.",
-        choices=RESOLUTION_TYPES,
-    )
-    minimum_image_size: float | None = setting(
-        None, "Smallest picture", "Smaller pictures are left out; same unit as the resolution.", level="expert", minimum=0
-    )
-    maximum_image_size: float | None = setting(
-        None, "Largest picture", "Larger pictures are made smaller before they are cut.", level="expert", minimum=0
-    )
-    target_downsample_size: float | None = setting(
-        None, "Made smaller to", "The size that too large pictures are brought to.", level="expert", minimum=0
-    )
-    caption_strategy: str = setting(
-        "filename",
-        "Captions from",
-        "The text file beside each picture, its file name, or one prompt for all.",
-        choices=STRATEGIES,
-        built=BUILT_STRATEGIES,
-    )
-    prepend_instance_prompt: bool = setting(
-        False, "Trigger first", "Puts the trigger word in front of every caption."
-    )
-    # SimpleTuner forces 64 on FLUX; the transformer itself needs multiples of 16, so 32 and 16 are allowed here.
-    aspect_bucket_alignment: int = setting(
-        64, "Edge multiple", "Edges are cut to a multiple of this many pixels.", level="expert", choices=(64, 32, 16)
-    )
-    aspect_bucket_rounding: int = setting(
-        2, "Aspect decimals", "Pictures whose aspect agrees to this many decimals train together.", level="expert", minimum=1, maximum=9
-    )
-    vae_batch_size: int = setting(
-        4, "VAE batch", "How many pictures are encoded at once.", level="expert", minimum=1
-    )
-    text_encoder_batch_size: int = setting(
-        1, "Caption batch", "How many captions are encoded at once.", level="expert", minimum=1
-    )
-    cache_dir: str | None = setting(
-        None, "Cache folder", "Where encoded pictures and captions are kept; empty means inside the run folder.", level="expert"
-    )
-    cache_dir_text: str | None = setting(
-        None, "Caption cache", "Another folder for encoded captions.", level="expert"
-    )
-    cache_dir_vae: str | None = setting(
-        None, "Picture cache", "Another folder for encoded pictures.", level="expert"
-    )
-    data_backend_sampling: str = setting(
-        "auto-weighting",
-        "Mix",
-        "'auto-weighting' draws from each dataset by its size, 'uniform' only by its probability.",
-        level="expert",
-        choices=("auto-weighting", "uniform"),
-    )
-    conditioning_multidataset_sampling: str = setting(
-        "random",
-        "Reference mix",
-        "One reference dataset for each picture, or all together.",
-        level="expert",
-        choices=("random", "combined"),
-    )
-    allow_dataset_oversubscription: bool = setting(
-        False, "Repeat what is too small", "Raises the repeats of a dataset that has fewer pictures than one batch.", level="expert"
-    )
-    disable_bucket_pruning: bool = setting(
-        False, "Keep small groups", "Keeps groups that have fewer pictures than one batch.", level="expert"
-    )
-    vae_cache_ondemand: bool = setting(
-        False, "Encode when needed", "Encodes pictures during training.", level="expert", built=(False,)
-    )
-    vae_cache_disable: bool = setting(
-        False, "No picture cache", "Encodes pictures anew each time.", level="expert", built=(False,)
-    )
-    text_cache_ondemand: bool = setting(
-        False, "Captions when needed", "Encodes captions during training.", level="expert", built=(False,)
-    )
-    text_cache_disable: bool = setting(
-        False, "No caption cache", "Encodes captions anew each time.", level="expert", built=(False,)
-    )
-    max_workers: int = setting(
-        32, "Readers", "At most this many helpers read pictures at the same time.", level="expert", minimum=1
-    )
-    delete_unwanted_images: bool = setting(
-        False, "Delete unwanted pictures", "Pictures are never deleted here, only left out.", level="expert", built=(False,)
-    )
-    delete_problematic_images: bool = setting(
-        False, "Delete broken pictures", "Pictures are never deleted here, only left out.", level="expert", built=(False,)
-    )
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """One folder of pictures; None stands for "as for all datasets"."""
+    """None stands for "as for all datasets"."""
 
-    id: str = setting("", "Name", "A short name; no two datasets may have the same.", level="basic", required=True)
+    id: str = setting(
+        "", "Name", "A short name; no two datasets may have the same.", level="basic", required=True
+    )
     type: str = setting(
         "local",
         "Kind of place",
@@ -130,7 +25,11 @@ class ImageDataset:
     )
     disabled: bool = setting(False, "Switched off", "Leaves this dataset out.", aliases=("disable",))
     instance_data_dir: str = setting(
-        "", "Folder", "The folder with the pictures; its subfolders count too.", level="basic", aliases=("instance_data_root",)
+        "",
+        "Folder",
+        "The folder with the pictures; its subfolders count too.",
+        level="basic",
+        aliases=("instance_data_root",),
     )
     metadata_backend: str = setting(
         "discovery",
@@ -141,7 +40,12 @@ class ImageDataset:
         built=("discovery", "json", "filesystem"),
     )
     max_num_samples: int | None = setting(
-        None, "At most", "Uses only so many pictures, always the same ones.", level="expert", minimum=1, built=(None,)
+        None,
+        "At most",
+        "Uses only so many pictures, always the same ones.",
+        level="expert",
+        minimum=1,
+        built=(None,),
     )
     resolution: float | None = setting(
         None, "Resolution", "Size to train at; its unit stands below.", level="basic", minimum=0
@@ -156,7 +60,11 @@ class ImageDataset:
         None, "Smallest picture", "Smaller pictures are left out; same unit as the resolution.", minimum=0
     )
     maximum_image_size: float | None = setting(
-        None, "Largest picture", "Larger pictures are made smaller before they are cut.", level="expert", minimum=0
+        None,
+        "Largest picture",
+        "Larger pictures are made smaller before they are cut.",
+        level="expert",
+        minimum=0,
     )
     target_downsample_size: float | None = setting(
         None, "Made smaller to", "The size that too large pictures are brought to.", level="expert", minimum=0
@@ -185,7 +93,11 @@ class ImageDataset:
         built=("random", "center", "centre", "corner"),
     )
     max_upscale_threshold: float | None = setting(
-        None, "Largest enlargement", "Pictures that would be enlarged by more are left out; 0.5 means by half.", level="expert", minimum=0
+        None,
+        "Largest enlargement",
+        "Pictures that would be enlarged by more are left out; 0.5 means by half.",
+        level="expert",
+        minimum=0,
     )
     caption_strategy: str | None = setting(
         None,
@@ -205,22 +117,41 @@ class ImageDataset:
         False, "Trigger only", "Every caption becomes the trigger word alone.", level="expert"
     )
     disable_multiline_split: bool = setting(
-        False, "One caption a file", "Keeps line breaks inside a caption, instead of one caption a line.", level="expert"
+        False,
+        "One caption a file",
+        "Keeps line breaks inside a caption, instead of one caption a line.",
+        level="expert",
     )
     caption_shuffle: Json | None = setting(
-        None, "Shuffle tags", "Puts comma-separated tags in another order each time.", level="expert", built=(None,)
+        None,
+        "Shuffle tags",
+        "Puts comma-separated tags in another order each time.",
+        level="expert",
+        built=(None,),
     )
     text_embeds: str | None = setting(
-        None, "Caption cache", "The text_embeds entry that this dataset uses.", level="expert", aliases=("text_embed_cache",)
+        None,
+        "Caption cache",
+        "The text_embeds entry that this dataset uses.",
+        level="expert",
+        aliases=("text_embed_cache",),
+        moot=CACHES,
     )
     image_embeds: str | None = setting(
-        None, "Picture cache", "The image_embeds entry that this dataset uses.", level="expert"
+        None, "Picture cache", "The image_embeds entry that this dataset uses.", level="expert", moot=CACHES
     )
     repeats: int = setting(
-        0, "Extra passes", "How many more times each picture is used in an epoch; 0 means once.", level="basic", minimum=0
+        0,
+        "Extra passes",
+        "How many more times each picture is used in an epoch; 0 means once.",
+        level="basic",
+        minimum=0,
     )
     probability: float = setting(
-        1.0, "Weight", "How often this dataset is drawn from, compared with the others; 0 leaves it out.", minimum=0
+        1.0,
+        "Weight",
+        "How often this dataset is drawn from, compared with the others; 0 leaves it out.",
+        minimum=0,
     )
     train_batch_size: int | None = setting(
         None, "Batch size", "Another batch size for this dataset.", level="expert", minimum=1
@@ -228,7 +159,9 @@ class ImageDataset:
     start_epoch: int = setting(
         1, "From epoch", "The dataset joins with this epoch.", level="expert", minimum=1, built=(1,)
     )
-    start_step: int = setting(0, "From step", "The dataset joins with this step.", level="expert", minimum=0, built=(0,))
+    start_step: int = setting(
+        0, "From step", "The dataset joins with this step.", level="expert", minimum=0, built=(0,)
+    )
     end_epoch: int | None = setting(
         None, "To epoch", "The dataset leaves after this epoch.", level="expert", built=(None,)
     )
@@ -250,7 +183,7 @@ class ImageDataset:
         None, "Slider side", "Which end of a slider LoRA these pictures show.", level="expert", built=(None,)
     )
     cache_dir_vae: str | None = setting(
-        None, "Cache folder", "Where the encoded pictures are kept; empty means inside the run folder.", level="expert"
+        None, "Cache folder", "Another folder for encoded pictures.", level="expert", moot=CACHES
     )
     vae_cache_clear_each_epoch: bool = setting(
         False, "Encode anew each epoch", "Draws new crops for every epoch.", level="expert", built=(False,)
@@ -265,13 +198,25 @@ class ImageDataset:
         None, "VAE batch", "How many pictures are encoded at once.", level="expert", minimum=1
     )
     delete_unwanted_images: bool | None = setting(
-        None, "Delete unwanted pictures", "Pictures are never deleted here, only left out.", level="expert", built=(None, False)
+        None,
+        "Delete unwanted pictures",
+        "Pictures are never deleted here, only left out.",
+        level="expert",
+        built=(None, False),
     )
     delete_problematic_images: bool | None = setting(
-        None, "Delete broken pictures", "Pictures are never deleted here, only left out.", level="expert", built=(None, False)
+        None,
+        "Delete broken pictures",
+        "Pictures are never deleted here, only left out.",
+        level="expert",
+        built=(None, False),
     )
     conditioning_data: str | Texts | None = setting(
-        None, "Mask or reference", "The dataset that holds the masks or references of these pictures.", level="expert", built=(None,)
+        None,
+        "Mask or reference",
+        "The dataset that holds the masks or references of these pictures.",
+        level="expert",
+        built=(None,),
     )
     conditioning_type: str | None = setting(
         None,
@@ -282,7 +227,11 @@ class ImageDataset:
         built=(None,),
     )
     source_dataset_id: str | None = setting(
-        None, "Belongs to", "The dataset that these masks or references belong to.", level="expert", built=(None,)
+        None,
+        "Belongs to",
+        "The dataset that these masks or references belong to.",
+        level="expert",
+        built=(None,),
     )
     conditioning: Items | None = setting(
         None, "Made conditions", "Makes masks or references from the pictures.", level="expert", built=(None,)

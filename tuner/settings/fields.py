@@ -1,4 +1,4 @@
-"""One declaration a setting: default, bounds and words for the user; form, codec and docs are loops over `specs`."""
+"""One declaration a setting: default, bounds, words; form, codec and docs are loops over `specs_of`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypedDict, Union, Unpack, get_args, get_origin, get_type_hints
 
 Level = Literal["basic", "advanced", "expert"]
-Kind = Literal["bool", "int", "float", "str", "texts", "json", "list"]
+Kind = Literal["bool", "int", "float", "str", "texts", "names", "json", "list"]
 Texts = tuple[str, ...]
 Items = tuple[Any, ...]
 Json = Mapping[str, Any]
@@ -26,6 +26,7 @@ class About(TypedDict, total=False):
     renamed: Mapping[str, str]  # older names of values
     required: bool  # a file should say it; where it does not, the default is filled in and a note says so
     empty: bool  # an empty text is a value of its own, not "unset"
+    moot: str  # why no value makes a difference here; said to whoever sets it
 
 
 def setting(default: Any, label: str, help: str, **about: Unpack[About]) -> Any:  # noqa: A002 - the word users know
@@ -52,6 +53,7 @@ class Spec:
     renamed: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     empty: bool = False
+    moot: str = ""
 
     @property
     def path(self) -> str:
@@ -76,10 +78,17 @@ def _spec(section: str, one: Field[Any], hint: object) -> Spec:
 
 
 def _kind(hint: object) -> Kind:
-    """`int | None` -> "int"; a setting that may be a text or a list of texts is "texts"."""
+    """`int | None` -> "int"; a list of texts is "names", or "texts" where one text alone will do."""
     union = get_origin(hint) in (Union, UnionType)
     options = [a for a in get_args(hint) if a is not NoneType] if union else [hint]
     if Texts in options:
-        return "texts"
-    kinds: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "str", Json: "json", Items: "list"}
+        return "texts" if str in options else "names"
+    kinds: dict[object, Kind] = {
+        bool: "bool",
+        int: "int",
+        float: "float",
+        str: "str",
+        Json: "json",
+        Items: "list",
+    }
     return kinds[options[0]]

@@ -53,7 +53,7 @@ class Memory:
         choices=PRECISIONS,
         built=("no_change",),
     )
-    # These three say how a base is quantized; on the only precision there is today, no_change, they have nothing to do.
+    # The next two say how a base is quantized; with no_change, all there is today, they have nothing to do.
     base_model_default_dtype: str = setting(
         "bf16",
         "Precision of the rest",
@@ -69,14 +69,20 @@ class Memory:
         choices=("cpu", "accelerator", "pipeline"),
     )
     quantize_activations: bool = setting(
-        False, "Quantize activations", "Also stores intermediate results in fewer bits.", level="expert", built=(False,)
+        False,
+        "Quantize activations",
+        "Also stores intermediate results in fewer bits.",
+        level="expert",
+        built=(False,),
     )
     quantization_config: Json | None = setting(
         None, "Quantization details", "A table of options for the quantizer.", level="expert", built=(None,)
     )
-    # Always so here: each phase frees its model before the next one is loaded.
     offload_during_startup: bool = setting(
-        False, "Offload at the start", "Takes each model off the card before the next one is needed; always so here."
+        False,
+        "Offload at the start",
+        "Takes each model off the card before the next one is needed.",
+        moot="each model is freed before the next one is loaded",
     )
     gradient_checkpointing: bool = setting(
         True, "Gradient checkpointing", "Saves much memory and costs about a third more time a step."
@@ -112,7 +118,11 @@ class Memory:
         built=(0,),
     )
     enable_group_offload: bool = setting(
-        False, "Group offload", "Moves groups of blocks to and fro between card and memory.", level="expert", built=(False,)
+        False,
+        "Group offload",
+        "Moves groups of blocks to and fro between card and memory.",
+        level="expert",
+        built=(False,),
     )
     group_offload_type: str = setting(
         "block_level",
@@ -123,11 +133,24 @@ class Memory:
         built=("block_level",),
     )
     group_offload_blocks_per_group: int = setting(
-        1, "Group offload: blocks", "How many blocks are moved at a time.", level="expert", minimum=1, built=(1,)
+        1,
+        "Group offload: blocks",
+        "How many blocks are moved at a time.",
+        level="expert",
+        minimum=1,
+        built=(1,),
     )
     group_offload_use_stream: bool = setting(
-        False, "Group offload: stream", "Moves the next group while one computes.", level="expert", built=(False,)
+        False,
+        "Group offload: stream",
+        "Moves the next group while one computes.",
+        level="expert",
+        built=(False,),
     )
     group_offload_to_disk_path: str | None = setting(
-        None, "Group offload: disk", "A folder for the groups that are not in use.", level="expert", built=(None,)
+        None,
+        "Group offload: disk",
+        "A folder for the groups that are not in use.",
+        level="expert",
+        built=(None,),
     )

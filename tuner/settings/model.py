@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuner.flux import catalog
 from tuner.settings.fields import setting
 
 
@@ -18,14 +19,18 @@ class Model:
         required=True,
     )
     model_family: str = setting(
-        "flux", "Model family", "The architecture of the model; FLUX.1 is 'flux'.", choices=("flux",), required=True
+        "flux",
+        "Model family",
+        "The architecture of the model; FLUX.1 is 'flux'.",
+        choices=("flux",),
+        required=True,
     )
     model_flavour: str | None = setting(
         None,
         "Flavour",
         "Which FLUX.1 it is; without a flavour and without a model, krea is taken.",
         level="basic",
-        choices=("krea", "dev", "schnell", "kontext", "fluxbooru", "libreflux"),
+        choices=catalog.names(),
         built=(None, "krea", "dev"),
     )
     pretrained_model_name_or_path: str | None = setting(
@@ -35,7 +40,10 @@ class Model:
         level="basic",
     )
     pretrained_vae_model_name_or_path: str | None = setting(
-        None, "VAE", "A folder or Hugging Face name to take the VAE from; empty means from the model.", level="expert"
+        None,
+        "VAE",
+        "A folder or Hugging Face name to take the VAE from; empty means from the model.",
+        level="expert",
     )
     pretrained_transformer_model_name_or_path: str | None = setting(
         None,

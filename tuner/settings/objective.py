@@ -41,7 +41,11 @@ class Objective:
         choices=("fixed-list", "round-robin"),
     )
     flow_cubic_schedule_weights: Items | None = setting(
-        None, "Noise curve", "A curve of how often each noise level is trained.", level="expert", built=(None,)
+        None,
+        "Noise curve",
+        "A curve of how often each noise level is trained.",
+        level="expert",
+        built=(None,),
     )
     flux_fast_schedule: bool = setting(
         False, "Fast schedule", "The few noise levels that schnell knows.", built=(False,)
@@ -64,7 +68,11 @@ class Objective:
         4.0, "Guidance to", "Highest value of the random range.", level="expert", minimum=0
     )
     flux_attention_masked_training: bool = setting(
-        False, "Mask the padding", "Hides the empty rest of short captions from the model.", level="expert", built=(False,)
+        False,
+        "Mask the padding",
+        "Hides the empty rest of short captions from the model.",
+        level="expert",
+        built=(False,),
     )
     t5_padding: str = setting(
         "unmodified",
@@ -93,17 +101,41 @@ class Objective:
         0.1, "Huber threshold", "Where huber turns from square to straight.", level="expert", minimum=0
     )
     masked_loss_probability: float = setting(
-        1.0, "Mask probability", "How often segmentation masks are used.", level="expert", minimum=0, maximum=1, built=(1.0,)
+        1.0,
+        "Mask probability",
+        "How often segmentation masks are used.",
+        level="expert",
+        minimum=0,
+        maximum=1,
+        built=(1.0,),
     )
     caption_dropout_probability: float = setting(
-        0.1, "Caption dropout", "Share of pictures that are learned without their caption.", minimum=0, maximum=1
+        0.1,
+        "Caption dropout",
+        "Share of pictures that are learned without their caption.",
+        minimum=0,
+        maximum=1,
     )
     input_perturbation: float = setting(
-        0.0, "Extra noise", "Adds noise to the input that the target does not know.", level="expert", minimum=0, built=(0.0,)
+        0.0,
+        "Extra noise",
+        "Adds noise to the input that the target does not know.",
+        level="expert",
+        minimum=0,
+        built=(0.0,),
     )
     input_perturbation_steps: int = setting(
-        0, "Extra noise: steps", "Fades the extra noise out over these steps.", level="expert", minimum=0, built=(0,)
+        0,
+        "Extra noise: steps",
+        "Fades the extra noise out over these steps.",
+        level="expert",
+        minimum=0,
+        built=(0,),
     )
     tread_config: Json | None = setting(
-        None, "TREAD", "Sends only part of the picture through some blocks, which is quicker.", level="expert", built=(None,)
+        None,
+        "TREAD",
+        "Sends only part of the picture through some blocks, which is quicker.",
+        level="expert",
+        built=(None,),
     )

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.optimizers import catalog
+from tuner.optimizers import catalog, schedules
 from tuner.settings.fields import setting
-
-SCHEDULERS = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "sine")
 
 
 @dataclass(frozen=True)
 class Optimization:
     train_batch_size: int = setting(
-        4, "Batch size", "How many pictures are learned from at once; each costs memory.", level="basic", minimum=1, maximum=128
+        4,
+        "Batch size",
+        "How many pictures are learned from at once; each costs memory.",
+        level="basic",
+        minimum=1,
+        maximum=128,
     )
     gradient_accumulation_steps: int = setting(
-        1, "Accumulation", "Adds up this many batches before each step: a larger batch without more memory.", minimum=1
+        1,
+        "Accumulation",
+        "Adds up this many batches before each step: a larger batch without more memory.",
+        minimum=1,
     )
     max_train_steps: int | None = setting(
-        None, "Steps", "How many steps to train; 0 or empty means that the epochs decide.", level="basic", minimum=0
+        None,
+        "Steps",
+        "How many steps to train; 0 or empty means that the epochs decide.",
+        level="basic",
+        minimum=0,
     )
-    # SimpleTuner's default is 1, also beside max_train_steps, which it then refuses; here unset beside steps means 0.
+    # SimpleTuner's default is 1 even beside max_train_steps, which it then refuses; here unset means 0 there.
     num_train_epochs: int | None = setting(
-        None, "Epochs", "How many times to go through all pictures; empty means 1 where no steps are given.", minimum=0
+        None,
+        "Epochs",
+        "How many times to go through all pictures; empty means 1 where no steps are given.",
+        minimum=0,
     )
     strict_epoch_limit: bool = setting(
-        False, "Stop at the epoch", "Ends with the last epoch, even if steps are left.", level="expert", built=(False,)
+        False,
+        "Stop at the epoch",
+        "Ends with the last epoch, even if steps are left.",
+        level="expert",
+        built=(False,),
     )
     # SimpleTuner's 4e-07 learns nothing in a usual run; the guide names 1e-5 to 1e-4 for a LoRA.
     learning_rate: float = setting(
@@ -42,27 +59,30 @@ class Optimization:
         "constant_with_warmup",
         "Schedule",
         "How the learning rate changes over the run.",
-        choices=SCHEDULERS,
-        built=("constant", "constant_with_warmup"),
+        choices=schedules.names(),
         renamed={"cosine_with_warmup": "cosine"},
     )
     lr_warmup_steps: int = setting(
         0, "Warm-up", "Steps over which the learning rate rises from 0.", minimum=0
     )
-    lr_end: float = setting(
-        4e-7, "Last rate", "Where falling schedules end.", level="expert", minimum=0
-    )
-    lr_power: float = setting(
-        0.8, "Power", "How the polynomial schedule is bent.", level="expert", minimum=0
-    )
+    lr_end: float = setting(4e-7, "Last rate", "Where falling schedules end.", level="expert", minimum=0)
+    lr_power: float = setting(0.8, "Power", "How the polynomial schedule is bent.", level="expert", minimum=0)
     lr_num_cycles: int = setting(
         1, "Cycles", "How often a cosine schedule starts anew.", level="expert", minimum=1
     )
     lr_scale: bool = setting(
-        False, "Scale the rate", "Multiplies the learning rate by the size of the whole batch.", level="expert", built=(False,)
+        False,
+        "Scale the rate",
+        "Multiplies the learning rate by the size of the whole batch.",
+        level="expert",
+        built=(False,),
     )
     lr_scale_sqrt: bool = setting(
-        False, "Scale by the root", "Multiplies by the square root of that size instead.", level="expert", built=(False,)
+        False,
+        "Scale by the root",
+        "Multiplies by the square root of that size instead.",
+        level="expert",
+        built=(False,),
     )
     optimizer: str = setting(
         "adamw_bf16",
@@ -76,18 +96,32 @@ class Optimization:
         None, "Optimizer details", "Options of the optimizer as name=value,name=value.", level="expert"
     )
     optimizer_beta1: float | None = setting(
-        None, "Beta 1", "The optimizer's memory of directions; give both betas or none.", level="expert", minimum=0, maximum=1
+        None,
+        "Beta 1",
+        "The optimizer's memory of directions; give both betas or none.",
+        level="expert",
+        minimum=0,
+        maximum=1,
     )
     optimizer_beta2: float | None = setting(
-        None, "Beta 2", "The optimizer's memory of sizes; give both betas or none.", level="expert", minimum=0, maximum=1
+        None,
+        "Beta 2",
+        "The optimizer's memory of sizes; give both betas or none.",
+        level="expert",
+        minimum=0,
+        maximum=1,
     )
     optimizer_release_gradients: bool = setting(
-        False, "Release gradients", "Frees each gradient as soon as it was used.", level="expert", built=(False,)
+        False,
+        "Release gradients",
+        "Frees each gradient as soon as it was used.",
+        level="expert",
+        built=(False,),
     )
     max_grad_norm: float = setting(
         2.0, "Gradient limit", "Gradients beyond this are cut; 0 turns it off.", minimum=0
     )
-    # SimpleTuner's default, kept: nothing in the guide says whether its max_grad_norm is meant by value or by norm.
+    # SimpleTuner's default, kept: the guide does not say whether its max_grad_norm is by value or by norm.
     grad_clip_method: str = setting(
         "value",
         "Limit by",
@@ -120,9 +154,7 @@ class Optimization:
     ema_warmup_steps: int = setting(
         0, "EMA: warm-up", "Steps before the mean begins.", level="expert", minimum=0
     )
-    ema_foreach_disable: bool = setting(
-        False, "EMA: one by one", "Updates tensor by tensor.", level="expert"
-    )
+    ema_foreach_disable: bool = setting(False, "EMA: one by one", "Updates tensor by tensor.", level="expert")
     ema_validation: str = setting(
         "comparison",
         "EMA in previews",
@@ -131,7 +163,7 @@ class Optimization:
         choices=("none", "ema_only", "comparison"),
     )
     seed: int | None = setting(
-        None, "Seed", "The same number gives the same run; 0 or empty draws a new one each time, and so does -1.", minimum=-1
+        None, "Seed", "The same number gives the same run, picture for picture; empty means 0.", minimum=0
     )
     seed_for_each_device: bool = setting(
         True, "Own seed for each card", "With several cards, each draws its own noise.", level="expert"

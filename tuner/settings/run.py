@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from tuner.settings.adapter import Adapter
-from tuner.settings.dataset import Dataset, ImageDataset
+from tuner.settings.dataset import ImageDataset
+from tuner.settings.dataset_defaults import Dataset
 from tuner.settings.fields import Spec, specs_of
 from tuner.settings.memory import Memory
 from tuner.settings.model import Model
@@ -24,8 +25,8 @@ TOKEN = "<token>"
 class RunSettings:
     """`library` holds the sample prompts as written, `prompts` with `<token>` filled in.
 
-    `unused` names per file the keys that have no use here; `written` holds the files' own text, so that saving changes
-    nothing but what was changed.
+    `unused` names per file the keys that have no use here; `written` holds the files' own text, so that
+    saving touches nothing but what was changed.
     """
 
     model: Model = Model()
@@ -40,7 +41,6 @@ class RunSettings:
     library: tuple[SamplePrompt, ...] = ()
     lycoris: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    text_cache_dir: str | None = None
     unused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -58,7 +58,8 @@ class RunSettings:
         """The prompt library with the trigger in the place of `<token>`, in names too."""
         trigger = self.trigger or TOKEN
         return tuple(
-            SamplePrompt(one.name.replace(TOKEN, trigger), one.prompt.replace(TOKEN, trigger)) for one in self.library
+            SamplePrompt(one.name.replace(TOKEN, trigger), one.prompt.replace(TOKEN, trigger))
+            for one in self.library
         )
 
     @property
@@ -68,11 +69,10 @@ class RunSettings:
 
 
 def _filled(settings: RunSettings, one: ImageDataset) -> ImageDataset:
-    common: dict[str, Any] = {"train_batch_size": settings.optimization.train_batch_size}
-    for section in (settings.dataset,):
-        common |= {f.name: getattr(section, f.name) for f in fields(section)}
-    empty = {f.name: common[f.name] for f in fields(one) if getattr(one, f.name) is None and f.name in common}
-    return replace(one, **empty)
+    common = {**vars(settings.dataset), "train_batch_size": settings.optimization.train_batch_size}
+    return replace(
+        one, **{name: common[name] for name, value in vars(one).items() if value is None and name in common}
+    )
 
 
 SECTIONS: dict[str, type[Any]] = {

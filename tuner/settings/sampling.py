@@ -28,17 +28,35 @@ class Sampling:
         aliases=("validation_steps",),
     )
     validation_epoch_interval: int | None = setting(
-        None, "Preview every N epochs", "Also makes pictures at the end of epochs.", level="expert", minimum=1, built=(None,)
+        None,
+        "Preview every N epochs",
+        "Also makes pictures at the end of epochs.",
+        level="expert",
+        minimum=1,
+        built=(None,),
     )
     validate_after_step: int | None = setting(
-        None, "No preview before step", "Waits that long with the first picture.", level="expert", minimum=0, built=(None,)
+        None,
+        "No preview before step",
+        "Waits that long with the first picture.",
+        level="expert",
+        minimum=0,
+        built=(None,),
     )
     validate_after_epoch: int | None = setting(
-        None, "No preview before epoch", "Waits that long with the first picture.", level="expert", minimum=0, built=(None,)
+        None,
+        "No preview before epoch",
+        "Waits that long with the first picture.",
+        level="expert",
+        minimum=0,
+        built=(None,),
     )
-    # Here the untuned model is always shown at step 0, as SimpleTuner's benchmark does.
     validation_on_startup: bool = setting(
-        False, "Preview at the start", "Makes pictures before the first step; always so here.", level="expert"
+        False,
+        "Preview at the start",
+        "Makes pictures before the first step.",
+        level="expert",
+        moot="the untuned model is always shown at step 0",
     )
     validation_prompt: str | None = setting(
         None, "Preview prompt", "One more prompt beside the library.", level="basic", empty=True
@@ -47,7 +65,10 @@ class Sampling:
         False, "Ready-made prompts", "Also uses SimpleTuner's own prompts.", level="expert", built=(False,)
     )
     user_prompt_library: str | None = setting(
-        None, "Prompt library file", "Where the preview prompts lie; empty means beside config.json.", level="expert"
+        None,
+        "Prompt library file",
+        "Where the preview prompts lie; empty means beside config.json.",
+        level="expert",
     )
     validation_disable_unconditional: bool = setting(
         False, "No empty prompt", "Leaves out the picture that is made without any prompt."
@@ -63,7 +84,12 @@ class Sampling:
         7.5, "Guidance", "How closely previews follow the prompt; 3 to 3.5 suits FLUX.1.", minimum=0
     )
     validation_guidance_real: float = setting(
-        1.0, "Real guidance", "Classifier-free guidance for de-distilled models.", level="expert", minimum=0, built=(1.0,)
+        1.0,
+        "Real guidance",
+        "Classifier-free guidance for de-distilled models.",
+        level="expert",
+        minimum=0,
+        built=(1.0,),
     )
     validation_no_cfg_until_timestep: int = setting(
         2, "Real guidance from", "First steps of a picture without real guidance.", level="expert", minimum=0
@@ -72,22 +98,37 @@ class Sampling:
         30, "Preview steps", "How many steps one picture takes.", minimum=1, maximum=1000
     )
     validation_resolution: str = setting(
-        "256", "Preview size", "Width x height in pixels, for instance 1024x768; a list with commas makes several."
+        "256",
+        "Preview size",
+        "Width x height in pixels, for instance 1024x768; a list with commas makes several.",
     )
     validation_seed: int | None = setting(
-        None, "Preview seed", "Start of the noise of each picture; empty means the seed of the run.", minimum=0
+        None,
+        "Preview seed",
+        "Start of the noise of each picture; empty means the seed of the run.",
+        minimum=0,
     )
     validation_seed_source: str = setting(
-        "cpu", "Preview noise from", "Where the noise is drawn.", level="expert", choices=("cpu", "gpu"), built=("cpu",)
+        "cpu",
+        "Preview noise from",
+        "Where the noise is drawn.",
+        level="expert",
+        choices=("cpu", "gpu"),
+        built=("cpu",),
     )
     validation_randomize: bool = setting(
         False, "New noise each time", "Draws other noise for every preview.", level="expert", built=(False,)
     )
     num_validation_images: int = setting(
-        1, "Pictures a prompt", "How many pictures each prompt gives.", level="expert", minimum=1, built=(1,)
+        1, "Pictures a prompt", "How many pictures each prompt gives.", level="expert", minimum=1, maximum=64
     )
     num_eval_images: int = setting(
-        4, "Dataset pictures", "How many pictures of the dataset previews start from.", level="expert", minimum=1, built=(4,)
+        4,
+        "Dataset pictures",
+        "How many pictures of the dataset previews start from.",
+        level="expert",
+        minimum=1,
+        built=(4,),
     )
     validation_noise_scheduler: str | None = setting(
         None,
@@ -98,7 +139,12 @@ class Sampling:
         built=(None, "euler"),
     )
     validation_image_format: str = setting(
-        "png", "Picture format", "File format of previews.", level="expert", choices=("png", "webp", "jpeg"), built=("png",)
+        "png",
+        "Picture format",
+        "File format of previews.",
+        level="expert",
+        choices=("png", "webp", "jpeg"),
+        built=("png",),
     )
     validation_image_quality: int = setting(
         90, "Picture quality", "Quality of webp and jpeg.", level="expert", minimum=1, maximum=100
@@ -120,10 +166,18 @@ class Sampling:
         choices=("single-gpu", "batch-parallel"),
     )
     validation_using_datasets: bool = setting(
-        False, "Previews from pictures", "Starts previews from pictures of the dataset.", level="expert", built=(False,)
+        False,
+        "Previews from pictures",
+        "Starts previews from pictures of the dataset.",
+        level="expert",
+        built=(False,),
     )
     eval_dataset_id: str | None = setting(
-        None, "Evaluation dataset", "A dataset whose loss is measured now and then.", level="expert", built=(None,)
+        None,
+        "Evaluation dataset",
+        "A dataset whose loss is measured now and then.",
+        level="expert",
+        built=(None,),
     )
     eval_steps_interval: int | None = setting(
         None, "Evaluate every N steps", "How often it is measured.", level="expert", minimum=1, built=(None,)
@@ -136,7 +190,7 @@ class Sampling:
 def preview_sizes(text: str) -> tuple[tuple[int, int], ...]:
     """(width, height) of each preview, in whole 16 px: "512", "1024x768", or several with commas.
 
-    A single number below 16 is megapixels, as in SimpleTuner (1 is 1024 x 1024). Raises ValueError with a sentence.
+    A single number below 64 is megapixels (1 is 1024 x 1024), as in SimpleTuner. Raises ValueError in words.
     """
     sizes = []
     for part in text.split(","):
@@ -144,7 +198,7 @@ def preview_sizes(text: str) -> tuple[tuple[int, int], ...]:
         if not found:
             raise ValueError(f"'validation_resolution' is '{text}'; it must look like 1024x768.")
         width = float(found[1])
-        if not found[2] and width < 16:
+        if not found[2] and width < 64:
             width = 1024 * width**0.5
         sizes.append((_whole_16(width), _whole_16(float(found[2] or width))))
     return tuple(sizes)

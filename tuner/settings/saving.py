@@ -27,23 +27,40 @@ class Saving:
         aliases=("checkpointing_steps",),
     )
     checkpoint_epoch_interval: int | None = setting(
-        None, "Save every N epochs", "Also saves at the end of epochs.", level="expert", minimum=1, built=(None,)
+        None,
+        "Save every N epochs",
+        "Also saves at the end of epochs.",
+        level="expert",
+        minimum=1,
+        built=(None,),
     )
     checkpoints_total_limit: int = setting(
         5, "Keep", "How many checkpoints are kept; 0 keeps all.", minimum=0, aliases=("save_total_limit",)
     )
     checkpointing_rolling_steps: int = setting(
-        0, "Rolling every N steps", "A second row of checkpoints that overwrite each other.", level="expert", minimum=0, built=(0,)
+        0,
+        "Rolling every N steps",
+        "A second row of checkpoints that overwrite each other.",
+        level="expert",
+        minimum=0,
+        built=(0,),
     )
     checkpoints_rolling_total_limit: int = setting(
         1, "Keep rolling", "How many of the second row are kept.", level="expert", minimum=0
     )
-    # Always so here: every checkpoint is written beside and renamed.
     checkpointing_use_tempdir: bool = setting(
-        False, "Write beside", "Writes to a temporary name first; always so here.", level="expert"
+        False,
+        "Write beside",
+        "Writes to a temporary name first.",
+        level="expert",
+        moot="every checkpoint is written beside and renamed",
     )
     delete_invalid_checkpoints: bool = setting(
-        False, "Delete broken checkpoints", "Removes checkpoints that cannot be loaded.", level="expert", built=(False,)
+        False,
+        "Delete broken checkpoints",
+        "Removes checkpoints that cannot be loaded.",
+        level="expert",
+        built=(False,),
     )
     tracker_project_name: str = setting(
         "simpletuner", "Project name", "A name for logs and metadata.", level="expert"
@@ -56,7 +73,16 @@ class Saving:
         "Report to",
         "Sends curves to an outside service.",
         level="expert",
-        choices=("none", "simpletuner", "tensorboard", "wandb", "swanlab", "comet_ml", "custom-tracker", "all"),
+        choices=(
+            "none",
+            "simpletuner",
+            "tensorboard",
+            "wandb",
+            "swanlab",
+            "comet_ml",
+            "custom-tracker",
+            "all",
+        ),
         built=("none",),
     )
     push_to_hub: bool = setting(

@@ -11,6 +11,7 @@ from typing import Any
 from tuner.errors import Problem
 from tuner.settings.fields import Kind, Spec
 
+MANY = 8
 YES, NO = ("1", "true", "yes", "y", "on"), ("0", "false", "no", "n", "off")
 
 
@@ -69,6 +70,15 @@ def _texts(raw: object) -> str | tuple[str, ...]:
     return raw
 
 
+def _names(raw: object) -> tuple[str, ...]:
+    """A list of texts, or a text with commas; the path of a file with the list is not read here."""
+    found = _texts(raw)
+    names = tuple(part.strip() for part in found.split(",")) if isinstance(found, str) else found
+    if any(not name or name.endswith(".json") for name in names):
+        raise ValueError("a list of names in brackets")
+    return names
+
+
 def _json(raw: object) -> dict[str, Any]:
     value = _decoded(raw, "an object in braces")
     if not isinstance(value, dict):
@@ -98,6 +108,7 @@ PARSERS: dict[Kind, Callable[[object], Any]] = {
     "float": _float,
     "str": _str,
     "texts": _texts,
+    "names": _names,
     "json": _json,
     "list": _list,
 }
@@ -131,17 +142,25 @@ def check(spec: Spec, value: Any, path: str | None = None) -> Problem | None:
         return None
     path = path or spec.path
     if spec.choices and value is not None and value not in spec.choices:
-        meant = nearest(value, spec.built or spec.choices)
-        message = f"'{spec.name}' is '{shown(value)}', which is none of {listed(spec.choices)}."
-        if meant is None:
-            return Problem(path, spec.name, value, message)
-        return Problem(path, spec.name, value, f"{message} Did you mean '{meant}'?", {path: meant})
+        return _not_known(spec, value, path)
     outside = _outside(spec, value)
     if outside:
         return Problem(path, spec.name, value, f"'{spec.name}' is {shown(value)}; it must be {outside}.")
     if spec.built is not None and value not in spec.built:
         return _not_built(spec, value, path)
     return None
+
+
+def _not_known(spec: Spec, value: Any, path: str) -> Problem:
+    works = [one for one in spec.choices if spec.built is None or one in spec.built]
+    meant = nearest(value, works)
+    if meant is not None:
+        message = f"'{spec.name}' is '{shown(value)}', which there is not. Did you mean '{meant}'?"
+        return Problem(path, spec.name, value, message, {path: meant})
+    examples = listed(works) if len(works) <= MANY else f"for instance {listed(works[:3])}"
+    return Problem(
+        path, spec.name, value, f"'{spec.name}' is '{shown(value)}', which there is not; choose {examples}."
+    )
 
 
 def _outside(spec: Spec, value: Any) -> str:
@@ -155,7 +174,9 @@ def _outside(spec: Spec, value: Any) -> str:
 
 
 def _not_built(spec: Spec, value: Any, path: str) -> Problem:
-    named = f"'{spec.name}'" if spec.kind == "bool" or not spec.choices else f"'{spec.name}': '{shown(value)}'"
+    named = (
+        f"'{spec.name}'" if spec.kind == "bool" or not spec.choices else f"'{spec.name}': '{shown(value)}'"
+    )
     works = [one for one in spec.built or () if one is not None]
     if not works:
         advice = "take it out"
