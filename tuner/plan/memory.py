@@ -1,6 +1,6 @@
 """What a run will need of the card and of the computer, from sizes alone: an honest estimate, no measurement.
 
-The terms are those of full gradient checkpointing on FLUX.1: weights + adapter with its gradients and optimizer states +
+With gradient checkpointing a training step takes: weights + adapter with its gradients and optimizer states +
 the inputs of all blocks + one block that is computed again + what CUDA itself takes.
 """
 
@@ -28,8 +28,8 @@ PROCESS_GB, PROCESS_WITH_CUDA_GB = 0.6, 2.5
 """Python with torch, diffusers and transformers, without and with the CUDA libraries."""
 BLOCK_TENSORS = 32
 """Intermediate results that the backward pass of one block keeps, in units of tokens x width."""
-VAE_TENSORS = 6
-"""The VAE's first level at full size, in units of pixels x channels."""
+VAE_TENSORS, VAE_CHANNELS = 6, 128
+"""The VAE's first level at full size, in units of pixels x `VAE_CHANNELS`."""
 TEXT_ENCODERS_GB, VAE_GB = 9.8, 0.17
 """CLIP-L with T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
 ADAPTER_BYTES = 4
@@ -144,9 +144,10 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     pixels = max((w * h for w, h in (picture.target_size for picture in index.pictures)), default=0)
     preview = max((w * h for w, h in _preview_sizes(settings)), default=0)
     training = _activations_gb(settings, sizes, pixels, dtype_bytes)
+    encoded_at_once = 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
     on_device = {
         "text": _text_encoders_gb(settings) * dtype_bytes / 2,
-        "latents": vae + _vae_gb(pixels * settings.dataset.vae_batch_size, dtype_bytes),
+        "latents": vae + _vae_gb(pixels * encoded_at_once, dtype_bytes),
         "load": weights,
         "train": weights + adapter + max(training, vae + _vae_gb(preview, dtype_bytes) if preview else 0),
         "export": adapter,
@@ -178,8 +179,8 @@ def _preview_sizes(settings: RunSettings) -> list[tuple[int, int]]:
     return [(one.width or 0, one.height or 0) for one in sources.previews(settings)]
 
 
-def _vae_gb(pixels: int, dtype_bytes: int, channels: int = 128) -> float:
-    return VAE_TENSORS * pixels * channels * dtype_bytes / GB
+def _vae_gb(pixels: int, dtype_bytes: int) -> float:
+    return VAE_TENSORS * VAE_CHANNELS * pixels * dtype_bytes / GB
 
 
 def _text_encoders_gb(settings: RunSettings) -> float:

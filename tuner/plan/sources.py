@@ -54,10 +54,10 @@ class CacheNames:
     num_text_tokens: int
 
     def latent_key(self, picture: Picture) -> str:
-        return keys.latent_key(picture, self.vae, self.vae_dtype)
+        return keys.latent_key(picture, f"{self.vae}-{self.vae_dtype}")
 
     def prompt_key(self, text: str) -> str:
-        return keys.prompt_key(text, self.encoders, self.num_text_tokens)
+        return keys.prompt_key(text, f"{self.encoders}-{self.num_text_tokens}")
 
 
 def cache_names(settings: RunSettings) -> CacheNames:
@@ -65,7 +65,10 @@ def cache_names(settings: RunSettings) -> CacheNames:
     folder = Path(settings.dataset.cache_dir or Path(settings.saving.output_dir) / "cache")
     model, precision = settings.model, settings.model.mixed_precision
     vae = fingerprint(vae_place(settings), "vae", model.revision)
-    encoders = [fingerprint(model_place(settings), part, model.revision) for part in ("text_encoder", "text_encoder_2")]
+    encoders = [
+        fingerprint(model_place(settings), part, model.revision)
+        for part in ("text_encoder", "text_encoder_2")
+    ]
     return CacheNames(
         folder / "vae",
         folder / "text",

@@ -1,0 +1,95 @@
+"""The forecast's sizes are the model's own, and its sums those that were measured for FLUX.1."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.recipe import write_recipe
+from tuner import files
+from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture
+from tuner.flux.targets import TARGETS
+from tuner.machine import Reading
+from tuner.plan.memory import Shape, forecast, shape
+
+CPU = Reading(ram_used_gb=2.0, ram_total_gb=64.0, process_gb=0.1, disk_free_gb=100.0)
+CARD = replace(CPU, vram_used_gb=0.5, vram_total_gb=80.0, gpu_name="H100")
+
+
+def pictures_of(tmp_path, edge: int) -> DatasetIndex:
+    size = (edge, edge)
+    one = Picture(tmp_path / "a.png", "pictures", "0" * 40, size, size, size, (0, 0), "1.0", ("sks",))
+    return DatasetIndex((DatasetEntry("pictures", (one,), 0, 1.0, 1),))
+
+
+def test_flux_has_twelve_billion_parameters():
+    assert Shape().num_parameters == 11_901_408_320
+
+
+def test_a_lora_on_everything_has_65_million():
+    assert Shape().num_lora_parameters(16, TARGETS["all+ffs"]) == pytest.approx(65.4e6, rel=1e-3)
+
+
+def test_counts_equal_those_of_the_model_itself():
+    import torch
+    from diffusers import FluxTransformer2DModel
+
+    small = Shape(1, 2, 2, 16, 64, 24, 40, guidance_embeds=True)
+    with torch.device("meta"):
+        model = FluxTransformer2DModel(
+            num_layers=1,
+            num_single_layers=2,
+            num_attention_heads=2,
+            attention_head_dim=16,
+            in_channels=64,
+            joint_attention_dim=24,
+            pooled_projection_dim=40,
+            guidance_embeds=True,
+            axes_dims_rope=(4, 6, 6),
+        )
+    assert small.num_parameters == sum(weight.numel() for weight in model.parameters())
+    theirs = {
+        (n, m.in_features, m.out_features) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)
+    }
+    assert theirs == {tuple(linear) for linear in small.linears()}
+
+
+@pytest.mark.parametrize(("edge", "measured"), [(512, 25.9), (1024, 27.7)])
+def test_training_flux_in_bf16_takes_what_was_worked_out(tmp_path, edge, measured):
+    """Batch 1, rank 16 on all layers, checkpointing; the worked-out sums, within 10 %."""
+    recipe = write_recipe(
+        tmp_path,
+        pretrained_model_name_or_path="black-forest-labs/FLUX.1-dev",
+        train_batch_size=1,
+        flux_lora_target="all+ffs",
+        optimizer="bnb-adamw8bit",
+        validation_disable=True,
+    )
+    needs = forecast(files.load_all(recipe).settings, pictures_of(tmp_path, edge), CARD)
+    assert needs["train"].vram_gb == pytest.approx(measured, rel=0.1)
+    assert needs["text"].vram_gb < needs["load"].vram_gb <= needs["train"].vram_gb
+
+
+def test_without_a_card_everything_lies_in_main_memory(tmp_path):
+    settings = files.load_all(write_recipe(tmp_path)).settings
+    needs = forecast(settings, pictures_of(tmp_path, 64), CPU)
+    assert all(need.vram_gb == 0 for need in needs.values())
+    assert 0 < needs["train"].ram_gb < 2
+
+
+def test_less_checkpointing_and_larger_batches_take_more(tmp_path):
+    settings = files.load_all(write_recipe(tmp_path)).settings
+    index = pictures_of(tmp_path, 1024)
+
+    def train(**change) -> float:
+        return forecast(files.changed(settings, change), index, CARD)["train"].vram_gb
+
+    base = train()
+    assert train(**{"memory.gradient_checkpointing": False}) > base
+    assert train(**{"optimization.train_batch_size": 8}) > base
+    assert train(**{"adapter.lora_rank": 256}) > base
+
+
+def test_shape_is_read_from_the_folder(tmp_path):
+    settings = files.load_all(write_recipe(tmp_path)).settings
+    assert shape(settings).width == 192
+    assert shape(files.changed(settings, {"model.pretrained_model_name_or_path": "some/model"})).width == 3072

@@ -1,0 +1,161 @@
+"""Settings + pictures + machine -> Plan: what will be done, how long, from where on, and what it needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuner.dataset import counts
+from tuner.dataset.geometry import settle
+from tuner.dataset.index import DatasetIndex
+from tuner.errors import (
+    Advice,
+    CheckpointMismatch,
+    ModelMissing,
+    Problem,
+    SettingsInvalid,
+    WillNotFit,
+)
+from tuner.events import PHASES
+from tuner.files.run_folder import STATE_FILE, RunFolder
+from tuner.machine import Reading
+from tuner.plan import sources
+from tuner.plan.memory import Need, forecast
+from tuner.plan.phases import Phase, Plan
+from tuner.settings.run import RunSettings
+
+
+def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
+    """The plan that `training.run` executes; reads the run folder and the caches, writes nothing.
+
+    Raises DatasetTooSmall, ModelMissing, CheckpointMismatch, and SettingsInvalid where no step is left to do.
+    """
+    folder = RunFolder(Path(settings.saving.output_dir))
+    index = settle(index, settings.optimization.seed or 0)
+    accumulation = settings.optimization.gradient_accumulation_steps
+    counts.require_enough(index, accumulation)
+    asked = settings.optimization
+    num_steps, _ = counts.counts(index, accumulation).duration(asked.max_train_steps, asked.num_epochs)
+    resume_from = _resume_from(settings, folder)
+    first_step = _step_of(resume_from) if resume_from else 0
+    if first_step >= num_steps:
+        raise SettingsInvalid(_already_finished(settings, folder, first_step))
+    _check_model(settings)
+    needs = forecast(settings, index, machine)
+    return Plan(
+        settings=settings,
+        folder=folder,
+        index=index,
+        phases=_phases(settings, index, needs, num_steps, first_step),
+        num_steps=num_steps,
+        resume_from=resume_from,
+        first_step=first_step,
+        notes=(*index.notes, *_tight(needs, machine)),
+    )
+
+
+def refuse_misfit(plan: Plan, machine: Reading) -> None:
+    """Raises WillNotFit where the weights alone are more than there is: such a run would only be killed."""
+    need = next(_most(Need(one.vram_gb, one.ram_gb), machine) for one in plan.phases if one.name == "load")
+    if need > _memory_gb(machine):
+        raise WillNotFit(
+            f"{_place(machine)} has {_memory_gb(machine):.0f} GB of memory; "
+            f"the model alone needs about {need:.0f} GB.",
+            Advice("Choose a smaller preset, or the practice model."),
+        )
+
+
+def _resume_from(settings: RunSettings, folder: RunFolder) -> Path | None:
+    """ "latest", nothing, or a checkpoint's name; of a path only the last part counts, as in SimpleTuner."""
+    asked = settings.saving.resume_from_checkpoint
+    if not asked:
+        return None
+    found = folder.checkpoints()
+    if asked == "latest":
+        return found[-1] if found else None
+    named = folder.path / Path(asked).name
+    if named not in found:
+        steps = ", ".join(path.name for path in found) or "none"
+        raise CheckpointMismatch(
+            f"There is no checkpoint '{named.name}' in '{folder.path}' (there: {steps}).",
+            Advice("Go on from the latest one.", {"saving.resume_from_checkpoint": "latest"}),
+        )
+    return named
+
+
+def _step_of(checkpoint: Path) -> int:
+    path = checkpoint / STATE_FILE
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["global_step"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointMismatch(
+            f"The checkpoint '{checkpoint}' cannot be read: its {STATE_FILE} is damaged or missing.",
+            Advice("Delete that folder; the run goes on from the one before."),
+        ) from error
+
+
+def _already_finished(settings: RunSettings, folder: RunFolder, step: int) -> Problem:
+    asked = settings.optimization
+    key = "max_train_steps" if asked.max_train_steps else "num_train_epochs"
+    return Problem(
+        f"optimization.{key}",
+        key,
+        getattr(asked, key),
+        f"The run in '{folder.path}' has already finished its {step} steps; raise '{key}' to go on, "
+        "or choose another 'output_dir' to start afresh.",
+    )
+
+
+def _phases(
+    settings: RunSettings, index: DatasetIndex, needs: dict[str, Need], num_steps: int, first_step: int
+) -> tuple[Phase, ...]:
+    names = sources.cache_names(settings)
+    prompts = [names.prompt_key(text) for text in sources.texts(settings, index)]
+    latents = [names.latent_key(picture) for picture in index.pictures]
+    work = {
+        "text": (len(prompts), _num_cached(names.prompts, prompts)),
+        "latents": (len(latents), _num_cached(names.latents, latents)),
+        "train": (num_steps, first_step),
+    }
+    return tuple(Phase(name, title, *work.get(name, (0, 0)), *needs[name]) for name, title in PHASES)
+
+
+def _num_cached(folder: Path, keys: list[str]) -> int:
+    """By file name alone: whether an entry is whole shows when it is read."""
+    there = {path.stem for path in folder.glob("*/*.safetensors")}
+    return sum(key in there for key in keys)
+
+
+def _tight(needs: dict[str, Need], machine: Reading) -> tuple[str, ...]:
+    """A note where the estimate is more than there is; it is too coarse to refuse the run for."""
+    most = max(_most(need, machine) for need in needs.values())
+    there = _memory_gb(machine)
+    return (f"{_place(machine)} has {there:.0f} GB of memory; this run may need about {most:.0f} GB.",) * (
+        most > there
+    )
+
+
+def _most(need: Need, machine: Reading) -> float:
+    return need.ram_gb if machine.vram_total_gb is None else need.vram_gb
+
+
+def _memory_gb(machine: Reading) -> float:
+    return machine.vram_total_gb or machine.ram_total_gb
+
+
+def _place(machine: Reading) -> str:
+    return f"The {machine.gpu_name}" if machine.gpu_name else "This computer, which has no NVIDIA card,"
+
+
+def _check_model(settings: RunSettings) -> None:
+    """A hub name is `owner/name`; anything else must be a folder on this computer."""
+    transformer, _ = sources.transformer_place(settings)
+    for place in (sources.model_place(settings), sources.vae_place(settings), transformer):
+        is_path = place.count("/") != 1 or "\\" in place or place[0] in "./~"
+        if is_path and not Path(place).is_dir():
+            raise ModelMissing(
+                f"There is no model folder '{place}'.",
+                Advice(
+                    "Give the folder that holds model_index.json, or a Hugging Face name such as owner/name."
+                ),
+            )

@@ -1,0 +1,301 @@
+"""One run at a time on a background thread: its journal, its log, its view; the door to training and export.
+
+The page and the command line are its two clients: both call `start` and read `view`. Threads are known here alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+
+from tuner import files, machine
+from tuner.dataset import scan
+from tuner.errors import Advice, RunMissing, TunerError, Unexpected, explain
+from tuner.events import Event, RunFailed, RunStarted, Warned, from_json, to_json
+from tuner.files.run_folder import ADAPTER_FILE, RunFolder
+from tuner.plan import make
+from tuner.plan.phases import Plan
+from tuner.settings.request import SampleRequest
+from tuner.training.control import Control
+from tuner.view import RunView, State, fold, from_events, interrupted
+
+log = logging.getLogger(__name__)
+
+
+def prepare(config_dir: Path) -> Plan:
+    """Load, scan and plan, without a model: what `start` would execute. Raises TunerError."""
+    loaded = files.load_all(files.config_folder(config_dir))
+    index = scan.scan(loaded.settings)
+    plan = make.make(loaded.settings, index, machine.read())
+    return replace(plan, notes=(*loaded.notes, *plan.notes))
+
+
+def read_run(run: Path) -> RunView:
+    """The view of a run that nobody executes now, from its journal; broken lines are among its warnings."""
+    journal = RunFolder(run).events
+    if not journal.is_file():
+        raise RunMissing(f"'{run}' holds no run: there is no {journal.name} in it.")
+    events, warnings = read_journal(journal)
+    return interrupted(from_events([*events, *warnings]))
+
+
+def read_journal(path: Path) -> tuple[list[Event], list[Warned]]:
+    """The events of a journal; a line that a power cut left half written becomes a warning."""
+    events: list[Event] = []
+    warnings: list[Warned] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            events.append(from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s, line %d: %s", path, number, error)
+            time = events[-1].time if events else 0.0
+            text = f"Line {number} of '{path}' is damaged, perhaps by a power cut, and was left out."
+            warnings.append(Warned(text=text, time=time))
+    return events, warnings
+
+
+def set_aside(folder: RunFolder) -> Path:
+    """Make room for a run from the start: what an earlier one made moves into `earlier-<n>` in its folder."""
+    number = next(n for n in count(1) if not (folder.path / f"earlier-{n}").exists())
+    aside = RunFolder(folder.path / f"earlier-{number}")
+    aside.path.mkdir()
+    for made in (
+        folder.exports,
+        folder.samples,
+        folder.sheet,
+        folder.log,
+        *folder.checkpoints(),
+        folder.events,
+    ):
+        if made.exists():
+            made.rename(aside.path / made.name)
+    shutil.copytree(folder.config, aside.config)
+    return aside.path
+
+
+class Session:
+    """`view` is replaced as a whole at every event: readers need no lock. `root` holds the folder `runs`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.view = RunView()
+        self.plan: Plan | None = None
+        self.error: TunerError | None = None
+        self._control = Control()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._journal: IO[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def outcome(self) -> State | None:
+        """How the last run of this session ended; None before the first one and while one runs."""
+        return None if self._thread is None or self.running else self.view.state
+
+    def runs(self) -> list[Path]:
+        """The run folders below `root`, the latest first."""
+        found = [journal.parent for journal in (self.root / "runs").glob("*/events.jsonl")]
+        return sorted(found, key=lambda run: RunFolder(run).events.stat().st_mtime, reverse=True)
+
+    def start(self, config_dir: Path) -> None:
+        """Plan the run of these five files and execute it in the background.
+
+        Raises TunerError, before any thread starts, when a run is going on or this one cannot be executed.
+        """
+        if not self._starting.acquire(blocking=False):
+            raise TunerError("A run is just being started.", Advice("Wait for it."))
+        with _released(self._starting):
+            if self.running:
+                raise TunerError(
+                    f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
+                )
+            plan = prepare(config_dir)
+            make.refuse_misfit(plan, machine.read())
+            plan.folder.path.mkdir(parents=True, exist_ok=True)
+            if plan.resume_from is None and plan.folder.checkpoints():
+                set_aside(plan.folder)
+            if files.config_folder(config_dir).resolve() != plan.folder.config.resolve():
+                files.save_all(plan.settings, plan.folder.config)
+            self._show(_view_before(plan))
+            self.plan, self.error, self._control = plan, None, Control()
+            self._thread = threading.Thread(
+                target=self._execute, args=(plan, self._control), name="run", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the run to finish its step, save a checkpoint and end."""
+        self._control.stop.set()
+
+    def pause(self) -> None:
+        self._control.pause.set()
+
+    def resume(self) -> None:
+        self._control.pause.clear()
+
+    def sample_now(self) -> None:
+        self._control.sample_now.set()
+
+    def save_now(self) -> None:
+        self._control.save_now.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until no run is going on, at most `timeout` seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def close(self) -> None:
+        """Stop, and wait for the checkpoint."""
+        self.stop()
+        self.join()
+
+    def open(self, run: Path) -> RunView:
+        """Show an earlier run. While one is going on, only that one can be shown."""
+        if self.running:
+            if self.plan is not None and self.plan.folder.path.resolve() == run.resolve():
+                return self.view
+            raise TunerError(
+                f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
+            )
+        self._show(read_run(run))
+        return self.view
+
+    def export(
+        self,
+        run: Path,
+        to: Path | None = None,
+        dialect: str = "comfyui",
+        dtype: str = "float32",
+        step: int | None = None,
+    ) -> Any:
+        """Write the newest checkpoint, or that of `step`, as a file to use; `to` is a file or a folder."""
+        from tuner.export import metadata, write
+
+        folder = RunFolder(run)
+        checkpoint = _checkpoint(folder, step)
+        settings = files.load_all(files.config_folder(run)).settings
+        about = metadata.metadata(settings, int(checkpoint.name.split("-")[1]))
+        target = folder.exports if to is None else to
+        if target.suffix != ".safetensors":
+            target = target / f"{folder.path.resolve().name}.safetensors"
+        return write.export(checkpoint / ADAPTER_FILE, target, dialect, dtype, about)
+
+    def render(
+        self, config_dir: Path, requests: Sequence[SampleRequest], adapter: Path | None = None
+    ) -> Iterator[Image.Image]:
+        """One picture a request, with the model and sampling settings of these five files."""
+        if self.running:
+            raise TunerError(
+                "While a run is going on there is no memory for other pictures.", Advice("Stop it first.")
+            )
+        settings = files.load_all(files.config_folder(config_dir)).settings
+        from tuner.training.previews import render
+
+        return render(settings, requests, adapter)
+
+    def _execute(self, plan: Plan, control: Control) -> None:
+        """The run thread: whatever happens in it ends as an event."""
+        with _log_file(plan.folder.log), plan.folder.events.open("ab", buffering=0) as self._journal:
+            if self._journal.tell() and not plan.folder.events.read_bytes().endswith(b"\n"):
+                self._journal.write(b"\n")
+            try:
+                from tuner.training.run import run
+
+                run(plan, self._publish, control)
+            except BaseException as exception:  # noqa: BLE001 - nothing above a thread would say it
+                self._fail(exception)
+
+    def _publish(self, event: Event) -> None:
+        """Called by the run thread alone. The view moves on even if the disk takes no more journal."""
+        record = to_json(event)
+        try:
+            assert self._journal is not None
+            self._journal.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            log.info(" ".join(f"{name}={value}" for name, value in record.items() if name != "time"))
+        finally:
+            self.view = fold(self.view, event)
+
+    def _fail(self, exception: BaseException) -> None:
+        """Clears the frames of the traceback, which would keep the model and its memory alive."""
+        self.error = error = explain(exception)
+        if error is not exception:
+            log.error("The run failed.", exc_info=exception)
+        link: BaseException | None = exception
+        while link is not None:
+            traceback.clear_frames(link.__traceback__)
+            link.__traceback__, link = None, link.__cause__ or link.__context__
+        advice = tuple((a.text, dict(a.change)) for a in error.advice)
+        failed = RunFailed(message=error.message, advice=advice, unexpected=isinstance(error, Unexpected))
+        try:
+            self._publish(failed)
+        except OSError as full:
+            log.error("The journal takes no more lines: %s", full)
+
+    def _show(self, view: RunView) -> None:
+        """Another run's view; its sequence moves on, so that a page that watches it sees the change."""
+        self.view = replace(view, sequence=self.view.sequence + view.sequence + 1)
+
+
+def _view_before(plan: Plan) -> RunView:
+    """What is shown until the thread speaks: a resumed run with its history, a new one with its phases."""
+    journal = plan.folder.events
+    events = read_journal(journal)[0] if plan.first_step and journal.is_file() else []
+    started = RunStarted(
+        run=plan.folder.name,
+        phases=tuple(phase.name for phase in plan.phases),
+        num_steps=plan.num_steps,
+        first_step=plan.first_step,
+        trigger=plan.settings.trigger,
+    )
+    return from_events([*events, started])
+
+
+def _checkpoint(folder: RunFolder, step: int | None) -> Path:
+    found = folder.checkpoints()
+    if not found:
+        raise RunMissing(f"'{folder.path}' holds no checkpoint, so there is nothing to export yet.")
+    if step is None:
+        return found[-1]
+    if folder.checkpoint(step) not in found:
+        steps = ", ".join(path.name.split("-")[1] for path in found)
+        raise RunMissing(f"'{folder.path}' holds no checkpoint of step {step}; it has those of {steps}.")
+    return folder.checkpoint(step)
+
+
+@contextmanager
+def _released(lock: threading.Lock) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Everything that the rooms of tuner log goes to this file as well."""
+    rooms = logging.getLogger("tuner")
+    level = rooms.level
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    rooms.addHandler(handler)
+    rooms.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        rooms.removeHandler(handler)
+        rooms.setLevel(level)
+        handler.close()
