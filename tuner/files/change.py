@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tuner.errors import Problem, SettingsInvalid
+from tuner.files.config_json import ENVIRONMENT, flat
 from tuner.settings.checks import problems
 from tuner.settings.fields import Spec
 from tuner.settings.run import SECTIONS, RunSettings, dataset_specs, specs
@@ -19,6 +20,7 @@ def changed(settings: RunSettings, change: Mapping[str, Any]) -> RunSettings:
 
     Values may be texts as from a form; None unsets. Raises SettingsInvalid with all problems.
     """
+    before = settings
     wrong: list[Problem] = []
     for path, value in change.items():
         try:
@@ -28,7 +30,15 @@ def changed(settings: RunSettings, change: Mapping[str, Any]) -> RunSettings:
     wrong += problems(settings)
     if wrong:
         raise SettingsInvalid(*wrong)
-    return settings
+    return replace(settings, environment=_with_twins(before, settings))
+
+
+def _with_twins(before: RunSettings, after: RunSettings) -> dict[str, str]:
+    """config.env says some things a second time; where it does, it follows what was changed."""
+    old, new = flat(before), flat(after)
+    changed_keys = {name: key for name, key in ENVIRONMENT.items() if old[key] != new[key]}
+    told = {name: str(new[key]) for name, key in changed_keys.items() if name in after.environment}
+    return {**after.environment, **told}
 
 
 def _with(settings: RunSettings, path: str, value: Any) -> RunSettings:

@@ -56,7 +56,7 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         unused={name: keys for name, keys in unused.items() if keys},
         written=dict(texts),
     )
-    notes += [*backends.notes, *env_notes, *_token_note(settings)]
+    notes += [*backends.notes, *env_notes, *_lycoris_note(settings, config.values), *_token_note(settings)]
     return Five(settings, tuple(notes), tuple(config.problems + backends.problems + library_problems))
 
 
@@ -88,6 +88,14 @@ def texts_of(settings: RunSettings) -> dict[str, str]:
         text = settings.written.get(env_file.NAME, "")
         texts[env_file.NAME] = env_file.write(text, before.environment, settings.environment)
     return texts
+
+
+def _lycoris_note(settings: RunSettings, told: Mapping[str, Any]) -> list[str]:
+    if not settings.lycoris or "lora_type" in told:
+        return []
+    return [
+        f"{lycoris_json.NAME} is not used: 'lora_type' is not given, and '{settings.adapter.lora_type}' without it."
+    ]
 
 
 def _token_note(settings: RunSettings) -> list[str]:

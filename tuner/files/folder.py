@@ -63,7 +63,7 @@ def load_all(folder: Path) -> Loaded:
     wrong = [*five.problems, *(problem for problem in problems(five.settings) if problem.path not in unread)]
     if wrong:
         raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong))
-    return Loaded(five.settings, tuple(five.notes))
+    return Loaded(five.settings, (*five.notes, *_library_note(five.settings, texts)))
 
 
 def save_all(settings: RunSettings, folder: Path) -> None:
@@ -89,6 +89,13 @@ def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
             Advice("Put it there, or take the key out."),
         )
     return found
+
+
+def _library_note(settings: RunSettings, texts: Mapping[str, str]) -> list[str]:
+    name = prompt_library_json.NAME
+    if settings.sampling.user_prompt_library or name not in texts:
+        return []
+    return [f"{config_json.NAME}: 'user_prompt_library' is not given; the {name} beside it is used."]
 
 
 def _name(name: str, values: Mapping[str, Any]) -> str:

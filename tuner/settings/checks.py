@@ -185,7 +185,7 @@ def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
         yield _problem(
             f"{place}.crop_aspect_buckets",
             None,
-            f"Dataset '{one.id}' crops to the {one.crop_aspect} shape, and needs 'crop_aspect_buckets' for it.",
+            f"Dataset '{one.id}' crops to {one.crop_aspect} shapes and needs 'crop_aspect_buckets'.",
             {f"{place}.crop_aspect_buckets": [1.0]},
         )
 
