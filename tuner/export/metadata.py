@@ -1,0 +1,153 @@
+"""The header of an exported file: what it is, how to call it, how it was made, in the words that other tools read.
+
+Whatever the user wrote goes in only where it holds nothing private, and whole or not at all: half a trigger
+word would not work. ComfyUI and the model sites read `modelspec.*`, forge and kohya's tools `ss_*`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath, PureWindowsPath
+
+import tuner
+from tuner.export.private import is_private
+from tuner.flux import catalog
+from tuner.settings.run import RunSettings
+from tuner.settings.saving import Saving
+
+FLUX_CODE = "https://github.com/black-forest-labs/flux"  # by this, forge knows a LoRA for FLUX
+LONGEST = 4000  # characters of one value, so that the header stays far below 1 MiB
+
+
+def metadata(
+    settings: RunSettings, step: int, started_at: float | None = None, finished_at: float | None = None
+) -> dict[str, str]:
+    """Text by key for a LoRA after `step` steps; the times are seconds since 1970, the end is now if not given.
+
+    Rank and alpha are added by the writer, which knows the tensors.
+    """
+    finished = time.time() if finished_at is None else finished_at
+    values = {
+        "format": "pt",
+        **_modelspec(settings, step, finished),
+        **_kohya(settings, step, started_at, finished),
+        "global_step": str(step),
+    }
+    return {key: value[:LONGEST] for key, value in values.items() if value}
+
+
+def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, str]:
+    flavour, trigger = _flavour(settings), _trigger(settings)
+    call = f" Call it with '{trigger}' in the prompt." if trigger else ""
+    precision = settings.memory.base_model_precision
+    same = (
+        ""
+        if precision == "no_change"
+        else f" Trained on {precision}: use that precision for the base model too."
+    )
+    made = f"A LoRA for {flavour.title}, trained for {step} steps with FluxTuner {tuner.__version__}."
+    edge = _edge_px(settings)
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"{flavour.architecture}/lora",
+        "modelspec.implementation": FLUX_CODE,
+        "modelspec.title": _title(settings),
+        "modelspec.description": made + call,
+        "modelspec.comment": _public(settings.saving.modelspec_comment or ""),
+        "modelspec.date": datetime.fromtimestamp(finished, UTC).isoformat(timespec="seconds"),
+        "modelspec.resolution": f"{edge}x{edge}",
+        "modelspec.trigger_phrase": trigger,
+        "modelspec.usage_hint": f"Strength 1.0.{call}{same}".strip(),
+        "modelspec.tags": "flux, lora",
+        "trained_words": json.dumps([trigger], ensure_ascii=False) if trigger else "",
+    }
+
+
+def _kohya(settings: RunSettings, step: int, started_at: float | None, finished: float) -> dict[str, str]:
+    how, data = settings.optimization, settings.objective
+    flavour, trigger, edge = _flavour(settings), _trigger(settings), _edge_px(settings)
+    values: dict[str, object] = {
+        "ss_output_name": _title(settings),
+        "ss_network_module": "networks.lora_flux",
+        "ss_network_args": json.dumps({"target": settings.adapter.flux_lora_target}),
+        "ss_network_dropout": settings.adapter.lora_dropout,
+        "ss_base_model_version": "flux1",
+        "ss_sd_model_name": flavour.repository,
+        "ss_v2": False,
+        "ss_steps": step,
+        "ss_max_train_steps": how.max_train_steps,
+        "ss_num_epochs": how.num_train_epochs,
+        "ss_learning_rate": how.learning_rate,
+        "ss_unet_lr": how.learning_rate,
+        "ss_lr_scheduler": how.lr_scheduler,
+        "ss_lr_warmup_steps": how.lr_warmup_steps,
+        "ss_optimizer": how.optimizer,
+        "ss_max_grad_norm": how.max_grad_norm,
+        "ss_batch_size_per_device": how.train_batch_size,
+        "ss_gradient_accumulation_steps": how.gradient_accumulation_steps,
+        "ss_gradient_checkpointing": settings.memory.gradient_checkpointing,
+        "ss_seed": how.seed,
+        "ss_mixed_precision": settings.model.mixed_precision,
+        "ss_resolution": f"({edge}, {edge})",
+        "ss_caption_dropout_rate": data.caption_dropout_probability,
+        "ss_tag_frequency": json.dumps({f"1_{trigger}": {trigger: 1}}, ensure_ascii=False)
+        if trigger
+        else None,
+        "ss_timestep_sampling": _timestep_sampling(settings),
+        "ss_discrete_flow_shift": data.flow_schedule_shift,
+        "ss_guidance_scale": data.flux_guidance_value,
+        "ss_model_prediction_type": "raw",
+        "ss_weighting_scheme": "none",
+        "ss_training_started_at": started_at,
+        "ss_training_finished_at": finished,
+    }
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _flavour(settings: RunSettings) -> catalog.Flavour:
+    """The one that was chosen; krea where neither a flavour nor a model is given."""
+    given = (
+        settings.model.pretrained_model_name_or_path
+        or settings.model.pretrained_transformer_model_name_or_path
+    )
+    return catalog.flavour(settings.model.model_flavour or ("dev" if given else "krea"))
+
+
+def _trigger(settings: RunSettings) -> str:
+    return _public(settings.trigger)
+
+
+def _title(settings: RunSettings) -> str:
+    """The name that was given to the LoRA, else that of the run folder, else a plain word."""
+    given = settings.saving.tracker_run_name
+    named = "" if given == Saving().tracker_run_name else given
+    folder = PureWindowsPath(PurePath(settings.saving.output_dir).name).name
+    return _public(named) or _public(folder) or "FLUX LoRA"
+
+
+def _public(text: str) -> str:
+    return "" if is_private(text) else text
+
+
+def _edge_px(settings: RunSettings) -> int:
+    """The edge of the square that the first dataset was trained at; 1024 without datasets."""
+    for one in settings.active_datasets:
+        if one.resolution:
+            pixels = one.resolution * 1e6 if one.resolution_type == "area" else one.resolution**2
+            return round(pixels**0.5)
+    return 1024
+
+
+def _timestep_sampling(settings: RunSettings) -> str:
+    """kohya's words for how noise levels are drawn."""
+    objective = settings.objective
+    kinds: Mapping[str, bool] = {
+        "uniform": objective.flow_use_uniform_schedule,
+        "beta": objective.flow_use_beta_schedule,
+        "flux_shift": objective.flow_schedule_auto_shift,
+        "shift": objective.flow_schedule_shift > 0,
+    }
+    return next((kind for kind, chosen in kinds.items() if chosen), "sigmoid")

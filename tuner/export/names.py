@@ -1,0 +1,95 @@
+"""Which modules of FLUX.1 ComfyUI knows, by diffusers' names and its own, and so which keys a file may hold.
+
+ComfyUI never refuses a file: an unknown key is a line in its console, and the module stays untrained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PREFIX = "transformer."
+SUFFIXES = (".lora_A.weight", ".lora_B.weight", ".alpha")
+DOWN, UP, ALPHA = SUFFIXES
+
+
+@dataclass(frozen=True)
+class Native:
+    """BFL's module. `rows` is the part of a fused matrix, counted in hidden sizes; None is the whole matrix.
+
+    `halves_swapped`: the upper and lower half of the rows stand the other way round.
+    """
+
+    name: str
+    rows: tuple[int, int] | None = None
+    halves_swapped: bool = False
+
+
+def _fused(name: str, *parts: str) -> dict[str, Native]:
+    """The parts share one matrix, one hidden size of rows each; what is longer (proj_mlp, 4) stands last."""
+    rows = {part: (start, start + (4 if part == "proj_mlp" else 1)) for start, part in enumerate(parts)}
+    return {part: Native(name, place) for part, place in rows.items()}
+
+
+DOUBLE_BLOCK: dict[str, Native] = {
+    **_fused("img_attn.qkv", "attn.to_q", "attn.to_k", "attn.to_v"),
+    **_fused("txt_attn.qkv", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+    "attn.to_out.0": Native("img_attn.proj"),
+    "attn.to_add_out": Native("txt_attn.proj"),
+    "ff.net.0.proj": Native("img_mlp.0"),
+    "ff.net.2": Native("img_mlp.2"),
+    "ff_context.net.0.proj": Native("txt_mlp.0"),
+    "ff_context.net.2": Native("txt_mlp.2"),
+    "norm1.linear": Native("img_mod.lin"),
+    "norm1_context.linear": Native("txt_mod.lin"),
+}
+SINGLE_BLOCK: dict[str, Native] = {
+    **_fused("linear1", "attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
+    "proj_out": Native("linear2"),
+    "norm.linear": Native("modulation.lin"),
+}
+REST: dict[str, Native] = {
+    "x_embedder": Native("img_in"),
+    "context_embedder": Native("txt_in"),
+    "time_text_embed.timestep_embedder.linear_1": Native("time_in.in_layer"),
+    "time_text_embed.timestep_embedder.linear_2": Native("time_in.out_layer"),
+    "time_text_embed.text_embedder.linear_1": Native("vector_in.in_layer"),
+    "time_text_embed.text_embedder.linear_2": Native("vector_in.out_layer"),
+    "time_text_embed.guidance_embedder.linear_1": Native("guidance_in.in_layer"),
+    "time_text_embed.guidance_embedder.linear_2": Native("guidance_in.out_layer"),
+    "norm_out.linear": Native("final_layer.adaLN_modulation.1", halves_swapped=True),
+    "proj_out": Native("final_layer.linear"),
+}
+
+_BLOCKS = {
+    "transformer_blocks": ("double_blocks", 19, DOUBLE_BLOCK),
+    "single_transformer_blocks": ("single_blocks", 38, SINGLE_BLOCK),
+}
+_IN_BLOCK = re.compile(r"(transformer_blocks|single_transformer_blocks)\.(0|[1-9]\d*)\.(.+)")
+
+
+def native(module: str) -> Native | None:
+    """BFL's module for a Linear of diffusers' `FluxTransformer2DModel`; None if FLUX.1 has no such module."""
+    match = _IN_BLOCK.fullmatch(module)
+    if match is None:
+        return REST.get(module)
+    blocks, count, modules = _BLOCKS[match[1]]
+    found = modules.get(match[3])
+    if found is None or int(match[2]) >= count:
+        return None
+    return Native(f"{blocks}.{match[2]}.{found.name}", found.rows)
+
+
+def module_of(key: str) -> str | None:
+    """`transformer.<module>.lora_A.weight` -> `<module>`; None for a key that ComfyUI would not load."""
+    for suffix in SUFFIXES:
+        if key.startswith(PREFIX) and key.endswith(suffix):
+            module = key.removeprefix(PREFIX).removesuffix(suffix)
+            return module if native(module) else None
+    return None
+
+
+def unknown_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    """Those that ComfyUI would not load, in their order."""
+    return tuple(key for key in keys if module_of(key) is None)
