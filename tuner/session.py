@@ -1,6 +1,6 @@
 """One run at a time on a background thread: its journal, its log, its view; the door to training and export.
 
-The page and the command line are its two clients: both call `start` and read `view`. Threads are known here alone.
+The page and the command line are its two clients: both call `start` and read `view`; neither knows threads.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def set_aside(folder: RunFolder) -> Path:
     ):
         if made.exists():
             made.rename(aside.path / made.name)
-    shutil.copytree(folder.config, aside.config)
+    if folder.config.is_dir():
+        shutil.copytree(folder.config, aside.config)
     return aside.path
 
 
@@ -183,11 +184,11 @@ class Session:
         step: int | None = None,
     ) -> Any:
         """Write the newest checkpoint, or that of `step`, as a file to use; `to` is a file or a folder."""
-        from tuner.export import metadata, write
-
         folder = RunFolder(run)
         checkpoint = _checkpoint(folder, step)
         settings = files.load_all(files.config_folder(run)).settings
+        from tuner.export import metadata, write
+
         about = metadata.metadata(settings, int(checkpoint.name.split("-")[1]))
         target = folder.exports if to is None else to
         if target.suffix != ".safetensors":
