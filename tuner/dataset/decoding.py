@@ -6,7 +6,6 @@ import io
 import logging
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tuner.dataset.index import Picture, Size
-from tuner.errors import TunerError
+from tuner.dataset.keys import content_key
+from tuner.errors import Advice, TunerError
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _COLOUR_SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 class PictureBroken(TunerError):
-    """The message is one sentence that fits behind the file's name."""
+    """The message is one sentence, which fits behind the file's name where it does not hold it."""
 
     exit_code = 2
 
@@ -55,19 +55,22 @@ def decode(data: bytes) -> Image.Image:
     return _to_rgb(_opened(data))
 
 
-def load(path: Path) -> Image.Image:
-    """`decode` of a file that was in order when it was scanned; a TunerError here names the file."""
-    try:
-        return decode(path.read_bytes())
-    except PictureBroken as broken:
-        raise PictureBroken(f"'{path}' can no longer be used: {broken.message}") from broken
-
-
 def open_picture(picture: Picture) -> Image.Image:
-    """The pixels that are trained on: one resize and one crop, exactly `picture.target_size` large."""
+    """The pixels that are trained on: one resize and one crop, exactly `picture.target_size` large.
+
+    Raises PictureBroken, with the file's name, where the file is no longer what was scanned.
+    """
     if picture.crop_top_left is None:
         raise ValueError(f"the crop of {picture.path} has not been drawn; see geometry.settle")
-    return cut(load(picture.path), picture.resize_size, picture.crop_top_left, picture.target_size)
+    try:
+        data = picture.path.read_bytes()
+    except OSError as error:
+        raise PictureBroken(f"'{picture.path}' can no longer be opened ({error.strerror}).") from error
+    if content_key(data) != picture.content:
+        raise PictureBroken(
+            f"'{picture.path}' has changed since the run was prepared.", Advice("Press Start again.")
+        )
+    return cut(decode(data), picture.resize_size, picture.crop_top_left, picture.target_size)
 
 
 def cut(

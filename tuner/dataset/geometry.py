@@ -62,7 +62,7 @@ def place(size: Size, rules: Rules, chance: float = 0.0) -> Placement:
         edge = _square_edge(rules)
         target = (edge, edge)
         if min(resize) < edge:
-            resize = _covering(size, edge)
+            resize = _covering(size, target)
     if rules.crop and rules.downsample_size and _above_maximum(size, rules):
         resize = _downsampled(size, target, rules)
     return Placement(resize, target, _offset(resize, target, rules), str(_aspect(target, rules)))
@@ -193,16 +193,17 @@ def _long_and_short(wanted: int, target_short: int, target_long: int, ratio: flo
     return (long, short) if long >= target_long else (target_long, math.trunc(target_long / ratio))
 
 
-def _covering(size: Size, edge: int) -> Size:
-    """The file's shape with `edge` as the shorter edge."""
-    width, height = size
-    return (edge, height * edge // width) if width < height else (width * edge // height, edge)
+def _covering(size: Size, target: Size) -> Size:
+    """The file's shape, just large enough for the target."""
+    (width, height), (target_width, target_height) = size, target
+    if width * target_height < target_width * height:
+        return target_width, target_width * height // width
+    return target_height * width // height, target_height
 
 
 def _downsampled(size: Size, target: Size, rules: Rules) -> Size:
-    (width, height), _ = _sizes(size, _aspect(size, rules), rules.downsample_size, rules)
-    scale = max(target[0] / width, target[1] / height, 1.0)
-    return max(round(width * scale), target[0]), max(round(height * scale), target[1])
+    resize, _ = _sizes(size, _aspect(size, rules), rules.downsample_size, rules)
+    return resize if resize[0] >= target[0] and resize[1] >= target[1] else _covering(size, target)
 
 
 def _offset(resize: Size, target: Size, rules: Rules) -> tuple[int, int] | None:
