@@ -2,7 +2,8 @@
 
 Levels, held by tests/test_layers.py; an import only points down, rooms on one level do not know each other:
 
-    7  ui   cli   install
+    8  ui   cli   install
+    7  bench
     6  session
     5  training   presets
     4  plan   view   practice
