@@ -157,13 +157,16 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     return {name: Need(CUDA_GB + gb, PROCESS_WITH_CUDA_GB) for name, gb in on_device.items()}
 
 
-def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
-    """Weights, gradients and optimizer states."""
+def num_adapter_parameters(settings: RunSettings, sizes: Shape) -> int:
     choice = settings.adapter
     targets = choice.peft_lora_target_modules or TARGETS[choice.flux_lora_target]
-    count = sizes.num_lora_parameters(choice.lora_rank, (targets,) if isinstance(targets, str) else targets)
+    return sizes.num_lora_parameters(choice.lora_rank, (targets,) if isinstance(targets, str) else targets)
+
+
+def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
+    """Weights, gradients and optimizer states."""
     state = optimizers.row(settings.optimization.optimizer).state_bytes_per_fp32_parameter
-    return count * (2 * ADAPTER_BYTES + state) / GB
+    return num_adapter_parameters(settings, sizes) * (2 * ADAPTER_BYTES + state) / GB
 
 
 def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_bytes: int) -> float:

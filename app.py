@@ -1,0 +1,90 @@
+"""Opens FluxTuner in the browser: arguments, logging, the page, and a clean end that saves a checkpoint first."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+HOST = "127.0.0.1"
+HERE = Path(__file__).resolve().parent
+PRIVATE = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "GRADIO_TEMP_DIR": str(HERE / ".tmp" / "gradio"),
+}
+"""Nothing is told to anybody, and no file is left outside this folder. Read by the libraries when they are imported."""
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    root = options.root.resolve()
+    os.chdir(HERE)
+    say("FluxTuner is opening ...")
+    os.environ.update(PRIVATE)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.port and _taken(options.port):
+        say(f"Port {options.port} is taken. Perhaps FluxTuner is open already: http://{HOST}:{options.port}")
+        say(f"Or choose another one: python app.py --port {options.port + 1}")
+        return 1
+    return _open(root, options.port, not options.no_browser)
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _open(root: Path, port: int | None, browser: bool) -> int:
+    """The large imports make only objects that stay: looking through them for waste would take a fifth of the start."""
+    gc.disable()
+    from tuner.session import Session
+    from tuner.ui import layout
+
+    session = Session(root)
+    address = layout.serve(layout.build(session), port)
+    gc.freeze()
+    gc.enable()
+    say(f"FluxTuner: {address}")
+    say("Close it with Ctrl+C; a run that is going on is saved first.")
+    if browser:
+        webbrowser.open(address)
+    return _wait(session)
+
+
+def _wait(session: Session) -> int:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        if session.running:
+            say(f"Saving the run '{session.view.run}' ...")
+        session.close()
+        say("FluxTuner is closed.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Opens FluxTuner in the browser.")
+    parser.add_argument("--port", type=int, help="port of the page (default: the first free one from 7860)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument(
+        "--root", type=Path, default=HERE, metavar="FOLDER", help="where the folder runs lies (default: beside app.py)"
+    )
+    return parser
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the console is where this program speaks
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,263 @@
+"""What every tab of every browser shares: the session, the recipe that is being written, and the trouble that came up.
+
+The recipe lies on disk as the five files, so that it survives a reload, another tab and a restart. Nothing is kept
+per visitor.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import gradio as gr
+
+from tuner import files, machine, presets
+from tuner.dataset import scan
+from tuner.dataset.index import DatasetIndex
+from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
+from tuner.files.run_folder import RunFolder
+from tuner.plan import make, memory
+from tuner.plan.phases import Plan
+from tuner.session import Session
+from tuner.settings.run import RunSettings
+from tuner.ui.history import History
+from tuner.view import RunView
+
+MARK = "preset.txt"
+
+
+class Desk:
+    """One for the whole app. Its methods check what the page sends and raise TunerError."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.history = History()
+        self.runs = session.root / "runs"
+        self.draft = session.root / ".tmp" / "draft"
+        self.thumbnails = session.root / ".tmp" / "thumbnails"
+        self.folder: RunFolder | None = None
+        self.trouble: TunerError | None = None
+        self._lock = threading.RLock()
+        self._settings: RunSettings | None = None
+        self._preset_settings: RunSettings | None = None
+        self._index: tuple[object, DatasetIndex] | None = None
+        self._dismissed = False
+        self._born, self._edits, self._num_exports = time.time_ns(), 0, 0
+
+    # What the page watches
+
+    @property
+    def view(self) -> RunView:
+        return self.session.view
+
+    @property
+    def stamp(self) -> str:
+        """Changes whenever something that the page shows every second has changed."""
+        return f"{self._born}.{self._edits}.{self.view.sequence}"
+
+    @property
+    def pictures_stamp(self) -> str:
+        """Changes with every new sample, checkpoint and export."""
+        view = self.view
+        last = view.samples[-1].path if view.samples else ""
+        counts = f"{len(view.samples)}.{len(view.checkpoints)}.{len(view.exports)}.{self._num_exports}"
+        return f"{self._born}.{view.started_at}.{view.state}.{counts}.{last}"
+
+    # The recipe
+
+    @property
+    def settings(self) -> RunSettings:
+        with self._lock:
+            if self._settings is None:
+                if not (self.draft / MARK).is_file():
+                    self.choose(self._recommended())
+                self._settings = files.load_all(self.draft).settings
+            return self._settings
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset that the recipe began with."""
+        with self._lock:
+            if not (self.draft / MARK).is_file():
+                return self._recommended()
+            return (self.draft / MARK).read_text(encoding="utf-8")
+
+    def _recommended(self) -> str:
+        return presets.recommended(machine.read()).name
+
+    @property
+    def preset_settings(self) -> RunSettings:
+        """What the chosen preset itself says, to show what differs from it."""
+        with self._lock:
+            if self._preset_settings is None:
+                folder = presets.apply(self.preset, self.session.root / ".tmp" / "preset")
+                self._preset_settings = files.load_all(folder).settings
+            return self._preset_settings
+
+    def choose(self, preset: str) -> None:
+        """Begin the recipe anew with this preset, under a run name that is free."""
+        with self._lock:
+            presets.apply(preset, self.draft, self._named(self._free_name(preset)))
+            (self.draft / MARK).write_text(preset, encoding="utf-8")
+            self._settings = self._preset_settings = None
+            self._edits += 1
+
+    def change(self, change: Mapping[str, object]) -> None:
+        """Change settings of the recipe by dotted path; all of them or, with a TunerError, none."""
+        with self._lock:
+            settings = files.changed(self.settings, change)
+            files.save_all(settings, self.draft)
+            self._settings = settings
+            self._edits += 1
+
+    @property
+    def name(self) -> str:
+        """The name of the next run."""
+        return Path(self.settings.saving.output_dir).name
+
+    def rename(self, name: str) -> None:
+        name = name.strip()
+        if not re.fullmatch(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]*", name):
+            raise TunerError("A name needs at least one character, and none of \\ / : * ? \" < > |.")
+        self.change(self._named(name))
+
+    def _named(self, name: str) -> dict[str, object]:
+        here = self.session.root.resolve() == Path.cwd()
+        folder = Path("runs") / name if here else self.runs / name
+        return {"saving.output_dir": folder.as_posix(), "saving.tracker_run_name": name}
+
+    def _free_name(self, wanted: str) -> str:
+        """`practice`, then `practice-2` …"""
+        stem, number = re.sub(r"-\d+$", "", wanted), 1
+        while (self.runs / (name := stem if number == 1 else f"{stem}-{number}")).exists():
+            number += 1
+        return name
+
+    @property
+    def pictures_folder(self) -> str:
+        """The folder of the first dataset, as it is written in the recipe."""
+        return self.settings.active_datasets[0].instance_data_dir
+
+    def use_folder(self, folder: str) -> None:
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.instance_data_dir": folder})
+
+    def use_trigger(self, trigger: str) -> None:
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.instance_prompt": trigger or None})
+
+    def index(self) -> DatasetIndex:
+        """The scanned pictures of the recipe; kept until the options of its datasets change."""
+        settings = self.settings
+        key = (settings.datasets, settings.dataset, settings.optimization.train_batch_size)
+        if self._index is None or self._index[0] != key:
+            self._index = (key, scan.scan(settings))
+        return self._index[1]
+
+    def look_again(self) -> None:
+        """Forget the scanned pictures: their files may have changed."""
+        self._index = None
+
+    def plan(self) -> Plan:
+        return make.make(self.settings, self.index(), machine.read())
+
+    def file_mb(self) -> float:
+        """The size of the LoRA that the recipe makes."""
+        settings = self.settings
+        return memory.num_adapter_parameters(settings, memory.shape(settings)) * memory.ADAPTER_BYTES / 1e6
+
+    def seconds(self, num_steps: int) -> float | None:
+        """About how long so many steps take, judged by an earlier run of the same load; None before the first one."""
+        pace = self.history.pace(self.settings, self.session.runs())
+        return None if pace is None else pace * num_steps
+
+    # Runs
+
+    def start(self) -> None:
+        """Start the recipe's run; the next one gets a new name."""
+        self._begin(self.draft)
+        self.change(self._named(self._free_name(self.name)))
+
+    def resume(self, run: str) -> None:
+        """Go on with an earlier run where it stopped."""
+        self._begin(self.run_folder(run).config)
+
+    def _begin(self, config: Path) -> None:
+        self.session.start(config)
+        assert self.session.plan is not None
+        self._turn_to(self.session.plan.folder)
+
+    def open(self, run: str) -> None:
+        """Show an earlier run on the page."""
+        folder = self.run_folder(run)
+        self.session.open(folder.path)
+        self._turn_to(folder)
+
+    def _turn_to(self, folder: RunFolder) -> None:
+        """From now on the page shows this run."""
+        gr.set_static_paths([folder.samples, folder.exports])
+        self.folder, self.trouble = folder, None
+        self._dismissed = False
+        self._edits += 1
+
+    def run_folder(self, run: str) -> RunFolder:
+        """A run below `runs`, by its name; what the page sends is not trusted."""
+        known = {path.name: path for path in self.session.runs()}
+        if run not in known:
+            raise TunerError(f"There is no run '{run}' in '{self.runs}'.")
+        return RunFolder(known[run])
+
+    def pause_or_resume(self) -> None:
+        if self.view.state == "paused":
+            self.session.resume()
+        else:
+            self.session.pause()
+
+    def stop(self) -> None:
+        self.session.stop()
+        self._edits += 1
+
+    def export(self) -> Path:
+        """Write the newest checkpoint of the run on the page as a LoRA for ComfyUI; returns the file."""
+        if self.folder is None:
+            raise TunerError("There is no run to export.", Advice("Open one on the Runs tab, or start one."))
+        report = self.session.export(self.folder.path)
+        self._num_exports += 1
+        return Path(report.path)
+
+    # Trouble
+
+    @property
+    def shown_trouble(self) -> TunerError | None:
+        """What the failure card says: a start that was refused, else how the run on the page failed."""
+        failure = self.view.failure
+        if self.trouble is not None or failure is None or self._dismissed:
+            return self.trouble
+        return (Unexpected if failure.unexpected else TunerError)(failure.message, *failure.advice)
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        trouble = self.shown_trouble
+        if trouble is None:
+            return ()
+        problems = trouble.problems if isinstance(trouble, SettingsInvalid) else ()
+        return (*trouble.advice, *(Advice("", p.change) for p in problems if p.change))
+
+    def report(self, trouble: TunerError) -> None:
+        self.trouble = trouble
+        self._edits += 1
+
+    def settle(self) -> None:
+        """The trouble on the page has been read, or mended."""
+        self.trouble, self._dismissed = None, True
+        self._edits += 1
+
+    def apply(self, number: int) -> None:
+        """Carry the change of one advice over into the recipe."""
+        if not 0 <= number < len(self.advice):
+            raise TunerError("That advice is out of date.")
+        self.change(self.advice[number].change)
+        self.settle()

@@ -1,0 +1,99 @@
+"""Settings as form fields and back, for every setting there is: the expert form is a loop over `specs`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from tuner.settings.fields import Spec
+from tuner.settings.run import RunSettings, specs
+
+Field = gr.Checkbox | gr.Dropdown | gr.Number | gr.Textbox
+Edited = Callable[[Spec, object], Any]
+"""Called with a setting and what the user made of it."""
+
+MARK = "● "
+SECTIONS = {
+    "model": "Model",
+    "adapter": "Adapter (the LoRA itself)",
+    "optimization": "Learning",
+    "objective": "Objective (what is learned from noise)",
+    "dataset": "Pictures",
+    "sampling": "Sample pictures",
+    "memory": "Memory",
+    "saving": "Saving",
+}
+
+
+def section_specs(section: str) -> tuple[Spec, ...]:
+    """The settings of one section, those that most people need first."""
+    order = ("basic", "advanced", "expert")
+    return tuple(sorted((s for s in specs() if s.section == section), key=lambda s: order.index(s.level)))
+
+
+def value_of(settings: RunSettings, spec: Spec) -> Any:
+    return getattr(getattr(settings, spec.section), spec.name)
+
+
+def differing(settings: RunSettings, preset: RunSettings) -> tuple[Spec, ...]:
+    """The settings whose value is not the preset's; the name and folder of the run do not count."""
+    own = ("saving.output_dir", "saving.tracker_run_name")
+    return tuple(s for s in specs() if s.path not in own and value_of(settings, s) != value_of(preset, s))
+
+
+def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Field:
+    """One setting as a form field, marked where it differs from the preset; off where only one value works yet."""
+    value = value_of(settings, spec)
+    label = spec.label if value == value_of(preset, spec) else MARK + spec.label
+    fixed = spec.built is not None and len(spec.built) < 2
+    help_ = f"{spec.help} ({spec.name})" + (" Not supported yet." if fixed else "")
+    common: dict[str, Any] = {"label": label, "info": help_, "interactive": not fixed}
+    if spec.kind == "bool":
+        return gr.Checkbox(value=bool(value), **common)
+    if spec.choices:
+        return gr.Dropdown(_choices(spec, value), value=value, filterable=False, **common)
+    if spec.kind in ("int", "float"):
+        return gr.Number(value=value, **common)
+    return gr.Textbox(value=shown(value), max_lines=6, **common)
+
+
+def _choices(spec: Spec, value: object) -> list[tuple[str, Any]]:
+    """The values that work, and the present one whatever it is."""
+    works = [choice for choice in spec.choices if spec.built is None or choice in spec.built]
+    unset = [None] if spec.default is None else []
+    known = [*unset, *works]
+    return [(_word(choice), choice) for choice in (known if value in known else [*known, value])]
+
+
+def _word(choice: object) -> str:
+    return "(not set)" if choice is None else str(choice)
+
+
+def shown(value: object) -> str:
+    """A value as text to edit: lists and objects as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def listen(one: Field, spec: Spec, edited: Edited, outputs: list[Any]) -> None:
+    """Report what the user does to a field, and only that: values set by the server report nothing."""
+    triggers = [one.input] if isinstance(one, gr.Checkbox | gr.Dropdown) else [one.blur, one.submit]
+    gr.on(
+        triggers,
+        lambda raw: edited(spec, raw),
+        inputs=one,
+        outputs=outputs,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def change(spec: Spec, raw: object, settings: RunSettings) -> Mapping[str, object]:
+    """The change that `raw` makes to the settings by dotted path; empty where it says what is there already."""
+    value = value_of(settings, spec)
+    now = shown(value) if isinstance(raw, str) and not isinstance(value, str) else value
+    return {} if raw == now or (raw == "" and now is None) else {spec.path: raw}

@@ -1,0 +1,62 @@
+"""Earlier runs: their views, each read again only when its journal has changed, and how fast they went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from tuner import files
+from tuner.errors import TunerError
+from tuner.files.run_folder import RunFolder
+from tuner.session import read_run
+from tuner.settings.run import RunSettings
+from tuner.view import RunView
+
+log = logging.getLogger(__name__)
+
+MAX_LOOKED_AT = 10
+
+
+class History:
+    def __init__(self) -> None:
+        self._views: dict[Path, tuple[int, RunView]] = {}
+
+    def view(self, run: Path) -> RunView:
+        """The view of a run that nobody executes now."""
+        changed = RunFolder(run).events.stat().st_mtime_ns
+        if run not in self._views or self._views[run][0] != changed:
+            self._views[run] = (changed, read_run(run))
+        return self._views[run][1]
+
+    def pace(self, settings: RunSettings, runs: Iterable[Path]) -> float | None:
+        """Seconds a step of the latest of `runs` that had the same model and the same load, or None."""
+        load = _load(settings)
+        for run in list(runs)[:MAX_LOOKED_AT]:
+            pace = self.view(run).seconds_per_step
+            if pace is not None and _load_of(run) == load:
+                return pace
+        return None
+
+
+def _load_of(run: Path) -> object:
+    """None for a run whose settings cannot be read any more: it tells nothing."""
+    try:
+        return _load(files.load_all(RunFolder(run).config).settings)
+    except TunerError as error:
+        log.info("%s tells nothing about the time a step takes: %s", run, error)
+        return None
+
+
+def _load(settings: RunSettings) -> object:
+    """What decides how long a step takes, apart from the computer."""
+    asked = settings.optimization
+    return (
+        settings.model.pretrained_model_name_or_path,
+        settings.model.model_flavour,
+        settings.model.mixed_precision,
+        settings.memory.base_model_precision,
+        settings.memory.gradient_checkpointing,
+        asked.train_batch_size * asked.gradient_accumulation_steps,
+        [one.resolution for one in settings.active_datasets],
+    )

@@ -1,0 +1,123 @@
+"""What to learn from: the folder, its pictures with their captions, and what was left out and why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
+
+import gradio as gr
+from PIL import Image, ImageOps
+
+from tuner.dataset.index import DatasetIndex, Picture
+from tuner.errors import TunerError
+from tuner.ui import markup, wording
+from tuner.ui.desk import Desk
+
+THUMBNAIL_PX = 512
+MAX_PICTURES = 100
+
+
+class ImagesTab(NamedTuple):
+    folder: gr.Textbox
+    trigger: gr.Textbox
+    look: gr.Button
+    summary: gr.HTML
+    gallery: gr.Gallery
+    left_out: gr.HTML
+
+    @property
+    def shown(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.folder, self.trigger, self.summary, self.gallery, self.left_out]
+
+
+def build() -> ImagesTab:
+    with gr.Row(equal_height=False):
+        folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, scale=3, min_width=260)
+        trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, scale=2, min_width=200)
+    look = gr.Button("Look again", size="sm", scale=0, min_width=140)
+    summary = markup.region("summary")
+    gallery = gr.Gallery(
+        label="Pictures",
+        columns=5,
+        height="auto",
+        object_fit="contain",
+        interactive=False,
+        buttons=["fullscreen"],
+        elem_id="pictures",
+    )
+    left_out = markup.region("left-out")
+    return ImagesTab(folder, trigger, look, summary, gallery, left_out)
+
+
+def show(desk: Desk) -> list[Any]:
+    """The values of `ImagesTab.shown`."""
+    folder = desk.pictures_folder
+    try:
+        index = desk.index()
+    except TunerError as error:
+        return [folder, desk.settings.trigger, _problem(error), [], ""]
+    shown = [(str(thumbnail(one, desk.thumbnails)), _caption(one)) for one in index.pictures[:MAX_PICTURES]]
+    return [folder, desk.settings.trigger, summary(index), shown, left_out(index)]
+
+
+def look_again(desk: Desk) -> list[Any]:
+    desk.look_again()
+    return show(desk)
+
+
+def use_folder(desk: Desk, folder: str) -> Any:
+    """Learn from another folder; nothing happens where it is the same one."""
+    if folder.strip() == desk.pictures_folder:
+        return gr.skip()
+    desk.use_folder(folder.strip())
+    return show(desk)
+
+
+def use_trigger(desk: Desk, trigger: str) -> Any:
+    if trigger.strip() == desk.settings.trigger:
+        return gr.skip()
+    desk.use_trigger(trigger.strip())
+    return show(desk)
+
+
+def summary(index: DatasetIndex) -> str:
+    pictures = index.pictures
+    captioned = sum(any(one.captions) for one in pictures)
+    buckets = len({(one.dataset, one.aspect_bucket) for one in pictures})
+    said = wording.images_sentence(len(pictures), captioned, buckets, len(index.left_out))
+    more = f" The first {MAX_PICTURES} are shown." if len(pictures) > MAX_PICTURES else ""
+    return f'<p class="sentence" role="status">{markup.text(said + "." + more)}</p>'
+
+
+def left_out(index: DatasetIndex) -> str:
+    """A table of the files that are not used, each with its reason."""
+    if not index.left_out:
+        return ""
+    rows = ((markup.text(one.path), markup.text(one.reason)) for one in index.left_out)
+    return markup.table("Left out", ("File", "Why"), rows)
+
+
+def thumbnail(picture: Picture, folder: Path) -> Path:
+    """A small copy, made once for each content of a file and served instead of the picture itself."""
+    path = folder / f"{picture.content}.webp"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with Image.open(picture.path) as opened:
+            opened.draft("RGB", (THUMBNAIL_PX, THUMBNAIL_PX))
+            small = ImageOps.exif_transpose(opened).convert("RGB")
+        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as beside:
+            small.save(beside, "WEBP", quality=90)
+        os.replace(beside.name, path)
+    return path
+
+
+def _caption(picture: Picture) -> str:
+    return picture.captions[0] if picture.captions else picture.path.name
+
+
+def _problem(error: TunerError) -> str:
+    return f'<p class="sentence bad" role="alert">{markup.text(error)}</p>'

@@ -1,0 +1,266 @@
+"""The page: sidebar, failure card, six tabs, and the timers that keep every open tab at the state of the run.
+
+Nothing is kept per visitor: each tab tells with every tick which state it shows, and gets an answer only when that
+is not the latest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from tuner import machine
+from tuner.session import Session
+from tuner.settings.fields import Spec
+from tuner.ui import form, images_tab, markup, readings, recipe_tab, results_tab, runs_tab, setup_tab, train_tab, wording
+from tuner.ui.desk import Desk
+from tuner.ui.trouble import card, guarded
+
+HOST = "127.0.0.1"
+CSS = Path(__file__).with_name("page.css")
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+FONT = ("system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+FONT_MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
+TICK_SECONDS, SLOW_TICK_SECONDS = 1, 3
+
+
+class Sidebar(NamedTuple):
+    gauges: gr.HTML
+    strip: gr.HTML
+    pause: gr.Button
+    stop: gr.Button
+
+
+class Page(NamedTuple):
+    """Everything that events read or fill. `seen` and `seen_slowly` say which state this browser tab shows."""
+
+    seen: gr.Textbox
+    seen_slowly: gr.Textbox
+    sidebar: Sidebar
+    trouble: gr.HTML
+    tabs: gr.Tabs
+    tab: dict[str, gr.Tab]
+    images: images_tab.ImagesTab
+    recipe: recipe_tab.RecipeTab
+    train: train_tab.TrainTab
+    results: results_tab.ResultsTab
+    runs: runs_tab.RunsTab
+    setup: setup_tab.SetupTab
+
+    @property
+    def quick(self) -> list[Any]:
+        """What `tick` fills."""
+        train = self.train
+        return [self.seen, *self.sidebar[1:], self.trouble, train.progress, train.sample, train.save, train.stop]
+
+    @property
+    def slow(self) -> list[Any]:
+        """What `slow_tick` fills."""
+        train = self.train
+        return [self.seen_slowly, self.sidebar.gauges, train.curve, train.log, train.samples, *self.results]
+
+
+def build(session: Session) -> gr.Blocks:
+    """The whole page over one session; `serve` shows it."""
+    desk = Desk(session)
+    gr.set_static_paths([desk.thumbnails])
+    with gr.Blocks(title=wording.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
+        page = _components(desk)
+        _live(blocks, page, desk)
+        act = Acting(page, desk)
+        _recipe(page, desk, act)
+        _runs(page, desk, act)
+    return blocks
+
+
+def serve(blocks: gr.Blocks, port: int | None = None) -> str:
+    """Serve the page on this computer alone; returns its address. Without a port the first free one from 7860."""
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    _, address, _ = blocks.launch(
+        server_name=HOST,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        theme=gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=FONT, font_mono=FONT_MONO),
+        css_paths=[CSS],
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size="100mb",
+        app_kwargs={"middleware": [hosts]},
+    )
+    return str(address).rstrip("/")
+
+
+def _components(desk: Desk) -> Page:
+    seen = gr.Textbox(visible="hidden", label="State shown")
+    seen_slowly = gr.Textbox(visible="hidden", label="Pictures shown")
+    sidebar = _sidebar()
+    trouble = markup.region("trouble", acts=True)
+    edited = guarded(desk, lambda spec, raw: _edit(desk, spec, raw))
+    rooms: dict[str, Callable[[], Any]] = {
+        "images": images_tab.build,
+        "recipe": lambda: recipe_tab.build(desk, edited),
+        "train": train_tab.build,
+        "results": results_tab.build,
+        "runs": runs_tab.build,
+        "setup": setup_tab.build,
+    }
+    tab, built = {}, {}
+    with gr.Tabs(elem_id="tabs") as tabs:
+        for name, build_room in rooms.items():
+            with gr.Tab(wording.TABS[name], id=name) as tab[name]:
+                built[name] = build_room()
+    return Page(seen, seen_slowly, sidebar, trouble, tabs, tab, **built)
+
+
+def _sidebar() -> Sidebar:
+    with gr.Sidebar(width=270, elem_id="sidebar"):
+        markup.region("title", value=f"<h1>{wording.TITLE}</h1>")
+        strip = markup.region("strip")
+        with gr.Row():
+            pause = gr.Button("Pause", size="sm", interactive=False, min_width=80)
+            stop = gr.Button("Stop", size="sm", variant="stop", interactive=False, min_width=80)
+        gauges = markup.region("gauges")
+    return Sidebar(gauges, strip, pause, stop)
+
+
+def _edit(desk: Desk, spec: Spec, raw: object) -> list[str]:
+    desk.change(form.change(spec, raw, desk.settings))
+    return recipe_tab.outlook(desk)
+
+
+def tick(desk: Desk, seen: str) -> Any:
+    """The values of `Page.quick`, or nothing where this browser tab shows them already."""
+    stamp, view = desk.stamp, desk.view
+    if stamp == seen:
+        return gr.skip()
+    going = gr.Button(interactive=view.active and not desk.session.stopping)
+    pause = gr.Button("Resume" if view.state == "paused" else "Pause", interactive=view.active and not desk.session.stopping)
+    progress = train_tab.progress(view, desk.session.stopping)
+    return [stamp, readings.strip(view), pause, going, card(desk), progress, going, going, going]
+
+
+def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> list[Any]:
+    """The values of `Page.slow`: gauges always, curve and log when something happened, pictures when there are new ones."""
+    moved, pictures = desk.stamp, desk.pictures_stamp
+    moved_before, _, pictures_before = (seen or "").partition(" ")
+    gauges = readings.gauges(machine.read(desk.session.root))
+    live = [train_tab.curve(desk.view), train_tab.log_tail(desk.folder)] if moved != moved_before else [gr.skip()] * 2
+    if pictures != pictures_before:
+        shown = [train_tab.samples(desk.view), *results_tab.show(desk, prompt, step)]
+    else:
+        shown = [gr.skip()] * (1 + len(results_tab.ResultsTab._fields))
+    return [f"{moved} {pictures}", gauges, *live, *shown]
+
+
+def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
+    """The timers, and the same at every load of the page; a running run opens its own tab."""
+    looked_at = [page.results.prompt, page.results.step]
+    quick, slow = (lambda seen: tick(desk, seen)), (lambda *seen: slow_tick(desk, *seen))
+    gr.Timer(TICK_SECONDS).tick(quick, page.seen, page.quick, **QUIET)
+    gr.Timer(SLOW_TICK_SECONDS).tick(slow, [page.seen_slowly, *looked_at], page.slow, **QUIET)
+    blocks.load(lambda: tick(desk, ""), None, page.quick, **QUIET)
+    blocks.load(lambda: slow_tick(desk, "", None, None), None, page.slow, **QUIET)
+    blocks.load(lambda: gr.Tabs(selected="train") if desk.view.active else gr.skip(), None, page.tabs, **QUIET)
+    blocks.load(guarded(desk, lambda: images_tab.show(desk)), None, page.images.shown, **QUIET)
+    for choice in looked_at:
+        choice.input(
+            lambda prompt, step: results_tab.pair(desk.view, prompt, step), looked_at, page.results.slider, **QUIET
+        )
+
+
+class Acting:
+    """Ties commands to events: their errors become the failure card, and the page shows at once what came of them."""
+
+    def __init__(self, page: Page, desk: Desk) -> None:
+        self.page, self.desk = page, desk
+
+    def on(self, event: Any, deed: Callable[..., Any], inputs: Any = None, outputs: Any = None) -> None:
+        """`deed` gets the values of `inputs` and returns those of `outputs`."""
+        self._tie(event, guarded(self.desk, deed), inputs, outputs)
+
+    def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> None:
+        """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
+        guard = guarded(self.desk, deed)
+
+        def run(event: gr.EventData) -> Any:
+            return guard(str(event.act))
+
+        self._tie(event, run, None, outputs)
+
+    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any) -> None:
+        done = event(run, inputs, outputs, show_progress="hidden", api_visibility="private")
+        done.then(lambda: tick(self.desk, ""), None, self.page.quick, **QUIET)
+
+
+def _recipe(page: Page, desk: Desk, act: Acting) -> None:
+    """Images and Recipe: filled when their tab is opened; what is typed is kept when the field is left."""
+    images, recipe = page.images, page.recipe
+    act.on(page.tab["images"].select, lambda: images_tab.show(desk), None, images.shown)
+    act.on(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
+    act.on(_left(images.folder), lambda value: images_tab.use_folder(desk, value), images.folder, images.shown)
+    act.on(_left(images.trigger), lambda value: images_tab.use_trigger(desk, value), images.trigger, images.shown)
+    act.on(page.tab["recipe"].select, lambda: recipe_tab.show(desk), None, recipe.shown)
+    act.word(recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections])
+    for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
+        edit = partial(recipe_tab.edit, desk, name)
+        act.on(_left(field), edit, field, [recipe.sentence, recipe.differs])
+    act.on(recipe.start.click, partial(_start, desk), recipe.fields, [page.tabs, *recipe.shown])
+    act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
+
+
+def _left(field: Any) -> Callable[..., Any]:
+    """The event that the user is done with a field: Enter, or going elsewhere."""
+    return partial(gr.on, [field.submit, field.blur])
+
+
+def _start(desk: Desk, *fields: Any) -> list[Any]:
+    """Start what this browser tab shows, whatever another one made of the recipe meanwhile."""
+    recipe_tab.take(desk, dict(zip(recipe_tab.FIELDS, fields, strict=True)))
+    desk.start()
+    return [gr.Tabs(selected="train"), *recipe_tab.show(desk)]
+
+
+def _answer(desk: Desk, word: str) -> Any:
+    """A button of the failure card."""
+    if word == "dismiss":
+        desk.settle()
+        return gr.skip()
+    desk.apply(int(word.removeprefix("apply:")))
+    gr.Info(wording.APPLIED)
+    return recipe_tab.show(desk)
+
+
+def _runs(page: Page, desk: Desk, act: Acting) -> None:
+    """The commands to a run, its results, earlier runs, and the doctor."""
+    sidebar, train, results = page.sidebar, page.train, page.results
+    act.on(sidebar.pause.click, desk.pause_or_resume)
+    for stop in (sidebar.stop, train.stop):
+        act.on(stop.click, lambda: _say(desk.stop, wording.STOPPING))
+    act.on(train.sample.click, lambda: _say(desk.session.sample_now, wording.SAMPLING))
+    act.on(train.save.click, lambda: _say(desk.session.save_now, wording.SAVING))
+    looked_at = [results.prompt, results.step]
+    act.on(results.export.click, lambda *seen: _export(desk, *seen), looked_at, [*results])
+    act.on(page.tab["runs"].select, lambda: runs_tab.show(desk), None, page.runs.table)
+    act.on(page.runs.refresh.click, lambda: runs_tab.show(desk), None, page.runs.table)
+    act.word(page.runs.table.click, lambda word: runs_tab.act(desk, word), page.tabs)
+    for event in (page.tab["setup"].select, page.setup.again.click):
+        act.on(event, lambda: setup_tab.show(desk), None, [page.setup.findings, page.setup.places])
+
+
+def _say(ask: Callable[[], None], sentence: str) -> None:
+    ask()
+    gr.Info(sentence)
+
+
+def _export(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
+    desk.export()
+    return results_tab.show(desk, prompt, step)

@@ -1,0 +1,71 @@
+"""Small pieces of HTML: everything that comes from files or users goes through `text`."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+import gradio as gr
+
+ACT = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-act]');
+  if (button) trigger('click', {act: button.dataset.act});
+});"""
+"""Lets a `gr.HTML` speak: a click on `<button data-act="open:x">` triggers its click event with `act`."""
+
+
+def region(name: str, *, acts: bool = False, value: str = "") -> gr.HTML:
+    """A part of the page that is filled with finished HTML; with `acts` its buttons are heard."""
+    return gr.HTML(value, elem_id=name, js_on_load=ACT if acts else None, apply_default_css=False)
+
+
+def text(value: object) -> str:
+    """Escaped for content and attributes, and for the page's own template braces."""
+    return html.escape(str(value)).replace("{", "&#123;").replace("$", "&#36;")
+
+
+def button(act: str, label: str, kind: str = "", **attributes: str) -> str:
+    extra = "".join(f' {name.replace("_", "-")}="{text(value)}"' for name, value in attributes.items())
+    return f'<button type="button" class="act {kind}" data-act="{text(act)}"{extra}>{text(label)}</button>'
+
+
+def bar(label: str, done: float, total: float, said: str = "") -> str:
+    """A progress bar for eyes and screen readers; without a total it only says that something goes on."""
+    share = min(max(done / total, 0), 1) if total else 0
+    now = f'aria-valuenow="{round(100 * share)}"' if total else ""
+    return (
+        f'<div class="bar" role="progressbar" aria-label="{text(label)}" aria-valuemin="0" aria-valuemax="100" {now} '
+        f'aria-valuetext="{text(said or f"{round(100 * share)} %")}"><span style="width:{100 * share:.1f}%"></span></div>'
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Short names with their values, side by side."""
+    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
+    """`rows` hold finished HTML; `head` holds text."""
+    top = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table class="plain {kind}"><caption>{text(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def picture(path: Path, alt: str) -> str:
+    """A picture that opens large on a click; the time in its address lets a rewritten file show anew."""
+    address = file_address(path)
+    return (
+        f'<a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{text(alt)}" loading="lazy"></a>'
+    )
+
+
+def file_address(path: Path) -> str:
+    """Where the page finds a file of a folder that is served (`serve_folder`)."""
+    stamp = path.stat().st_mtime_ns if path.exists() else 0
+    return f"/gradio_api/file={quote(path.resolve().as_posix())}?t={stamp}"

@@ -1,0 +1,210 @@
+"""How to learn: preset cards, four dials, the sentence, sample prompts, every setting, and Start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from tuner import presets
+from tuner.errors import TunerError
+from tuner.presets import Preset
+from tuner.settings.fields import Spec
+from tuner.settings.run import RunSettings
+from tuner.settings.sampling import SamplePrompt
+from tuner.ui import form, markup, wording
+from tuner.ui.desk import Desk
+
+Edited = Callable[[Spec, object], Any]
+FIELDS = ("name", "steps", "resolution", "rate", "rank", "prompts")
+"""The fields of the main path, in the order of `RecipeTab.fields`."""
+
+
+class RecipeTab(NamedTuple):
+    cards: gr.HTML
+    name: gr.Textbox
+    steps: gr.Number
+    resolution: gr.Number
+    rate: gr.Number
+    rank: gr.Number
+    prompts: gr.Textbox
+    sentence: gr.HTML
+    differs: gr.HTML
+    start: gr.Button
+    sections: tuple[gr.Accordion, ...]
+
+    @property
+    def fields(self) -> list[Any]:
+        return [self.name, self.steps, self.resolution, self.rate, self.rank, self.prompts]
+
+    @property
+    def shown(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.cards, *self.fields, self.sentence, self.differs]
+
+
+def build(desk: Desk, edited: Edited) -> RecipeTab:
+    """`edited` is called when the user changed one setting of the expert form; it returns sentence and differences."""
+    cards = markup.region("presets", acts=True)
+    with gr.Row():
+        name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220)
+        dials = [gr.Number(label=label, info=info, min_width=160) for label, info in wording.DIALS]
+    sentence = markup.region("sentence")
+    start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+    with gr.Accordion("Sample prompts", open=False):
+        prompts = gr.Textbox(label="Prompts", info=wording.PROMPTS_HELP, lines=4, max_lines=12)
+    with gr.Accordion("Expert", open=False):
+        markup.region("expert", value=f'<p class="quiet">{wording.EXPERT}</p>')
+        differs = markup.region("differs")
+        sections = tuple(_section(name, desk, edited, [sentence, differs]) for name in form.SECTIONS)
+    return RecipeTab(cards, name, *dials, prompts, sentence, differs, start, sections)
+
+
+def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr.Accordion:
+    """One group of the expert form; its fields are made when it is opened, which keeps the page light."""
+    with gr.Accordion(form.SECTIONS[section], open=False) as accordion:
+
+        def fields() -> None:
+            settings, preset = desk.settings, desk.preset_settings
+            for spec in form.section_specs(section):
+                form.listen(form.field(spec, settings, preset), spec, edited, outputs)
+
+        gr.render(triggers=[accordion.expand])(fields)
+    return accordion
+
+
+def show(desk: Desk) -> list[Any]:
+    """The values of `RecipeTab.shown`."""
+    return [cards(presets.listed(), desk.preset), *values(desk).values(), *outlook(desk)]
+
+
+def outlook(desk: Desk) -> list[str]:
+    """The sentence, or what stands in the way; and what differs from the preset."""
+    return [sentence(desk), differences(desk.settings, desk.preset_settings)]
+
+
+def cards(known: Iterable[Preset], chosen: str) -> str:
+    each = "".join(_card(preset, preset.name == chosen) for preset in known)
+    return f'<div class="cards" role="group" aria-label="Presets">{each}</div>'
+
+
+def _card(preset: Preset, chosen: bool) -> str:
+    mark = '<span class="mark">chosen</span>' if chosen else ""
+    needs = wording.needs(preset.vram_gb, preset.ram_gb)
+    return (
+        f'<button type="button" class="card" data-act="{markup.text(preset.name)}" aria-pressed="{str(chosen).lower()}">'
+        f"<strong>{markup.text(preset.title)}</strong>{mark}<span>{markup.text(preset.summary)}</span>"
+        f'<span class="quiet">{markup.text(preset.card)} · {markup.text(needs)}</span></button>'
+    )
+
+
+def values(desk: Desk) -> dict[str, Any]:
+    """The recipe in the fields of the main path, by the names of `FIELDS`."""
+    settings = desk.settings
+    return {
+        "name": desk.name,
+        "steps": settings.optimization.max_train_steps,
+        "resolution": _resolution(settings),
+        "rate": settings.optimization.learning_rate,
+        "rank": settings.adapter.lora_rank,
+        "prompts": "\n".join(one.prompt for one in settings.library),
+    }
+
+
+def take(desk: Desk, fields: Mapping[str, Any]) -> None:
+    """Carry over into the recipe what the user made of fields of the main path."""
+    before = values(desk)
+    edited = {name: value for name, value in fields.items() if value != before[name]}
+    if "name" in edited:
+        desk.rename(edited.pop("name"))
+    change: dict[str, object] = {}
+    for name, value in edited.items():
+        change |= _change(desk.settings, name, value)
+    if change:
+        desk.change(change)
+
+
+def _change(settings: RunSettings, name: str, value: Any) -> dict[str, object]:
+    match name:
+        case "steps":
+            return {"optimization.max_train_steps": value, "optimization.num_train_epochs": None}
+        case "resolution":
+            own = [f"datasets.{one.id}.resolution" for one in settings.datasets if one.resolution is not None]
+            return dict.fromkeys([*own, "dataset.resolution"], value)
+        case "rate":
+            return {"optimization.learning_rate": value}
+        case "rank":
+            return {"adapter.lora_rank": value}
+        case _:
+            return {"library": library(value, settings.library)}
+
+
+def edit(desk: Desk, name: str, value: Any) -> list[str]:
+    """One field of the main path was left; what comes of it."""
+    take(desk, {name: value})
+    return outlook(desk)
+
+
+def choose(desk: Desk, preset: str) -> list[Any]:
+    """Begin anew with a preset; the expert form is closed, and shows the new values when it is opened again."""
+    desk.choose(preset)
+    return [*show(desk), *(gr.Accordion(open=False) for _ in form.SECTIONS)]
+
+
+def _resolution(settings: RunSettings) -> float:
+    """Of the first dataset: its own, else that for all."""
+    active = settings.active_datasets
+    return (active[0].resolution if active else None) or settings.dataset.resolution
+
+
+def library(lines: str, before: Iterable[SamplePrompt]) -> tuple[SamplePrompt, ...]:
+    """One prompt a line; a prompt that was there keeps its name, a new one is named after its words."""
+    names = {one.prompt: one.name for one in before}
+    prompts = list(dict.fromkeys(line.strip() for line in lines.splitlines() if line.strip()))
+    taken = {names[prompt] for prompt in prompts if prompt in names}
+    made = []
+    for prompt in prompts:
+        name = names.get(prompt) or _new_name(prompt, taken)
+        taken.add(name)
+        made.append(SamplePrompt(name, prompt))
+    return tuple(made)
+
+
+def _new_name(prompt: str, taken: set[str]) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40] or "prompt"
+    return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+
+
+def sentence(desk: Desk) -> str:
+    """Pictures, passes, steps, time and size in one line; or why it cannot start."""
+    try:
+        plan = desk.plan()
+    except TunerError as error:
+        return f'<p class="sentence bad" role="alert">{markup.text(error)}</p>'
+    said = wording.recipe_sentence(
+        len(plan.index.pictures),
+        plan.num_steps,
+        plan.settings.optimization.train_batch_size * plan.settings.optimization.gradient_accumulation_steps,
+        desk.seconds(plan.num_steps - plan.first_step),
+        desk.file_mb(),
+    )
+    notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
+    onward = wording.goes_on(plan.first_step) if plan.first_step else ""
+    return f'<p class="sentence" role="status">{markup.text(said)}. {onward}</p>' + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def differences(settings: RunSettings, preset: RunSettings) -> str:
+    """The settings that are not the preset's, old and new value."""
+    changed = form.differing(settings, preset)
+    if not changed:
+        return f'<p class="quiet">{wording.AS_PRESET}</p>'
+    rows = (
+        [markup.text(s.label), _shown(form.value_of(preset, s)), _shown(form.value_of(settings, s))] for s in changed
+    )
+    return markup.table("Changed from the preset", ("Setting", "Preset", "Now"), rows)
+
+
+def _shown(value: object) -> str:
+    return markup.text("–" if value is None else form.shown(value))

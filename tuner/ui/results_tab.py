@@ -1,0 +1,107 @@
+"""What came out: samples of the LoRA beside those of the untrained model, and the file to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from tuner.files.run_folder import RunFolder
+from tuner.ui import markup, wording
+from tuner.ui.desk import Desk
+from tuner.view import RunView, Sample
+
+NEWEST = "newest"
+
+
+class ResultsTab(NamedTuple):
+    title: gr.HTML
+    prompt: gr.Dropdown
+    step: gr.Dropdown
+    slider: gr.ImageSlider
+    export: gr.Button
+    exported: gr.HTML
+    download: gr.DownloadButton
+
+
+def build() -> ResultsTab:
+    title = markup.region("results")
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300):
+            with gr.Row():
+                prompt = gr.Dropdown([], label="Prompt", interactive=True, filterable=False, min_width=160)
+                step = gr.Dropdown([], label="Step", interactive=True, filterable=False, min_width=100)
+            slider = gr.ImageSlider(
+                type="filepath",
+                label="Before and after",
+                interactive=False,
+                height=420,
+                max_height=420,
+                buttons=["fullscreen"],
+                elem_id="slider",
+            )
+            markup.region("compare", value=f'<p class="quiet">{wording.COMPARE}</p>')
+        with gr.Column(scale=2, min_width=280):
+            exported = markup.region("exported")
+            export = gr.Button("Export for ComfyUI", variant="primary", interactive=False)
+            download = gr.DownloadButton("Download the file", visible=False)
+    return ResultsTab(title, prompt, step, slider, export, exported, download)
+
+
+def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
+    """The values of `ResultsTab`, keeping what the user looks at; `step` is a number as text, or `NEWEST`."""
+    view = desk.view
+    names = list(dict.fromkeys(sample.name for sample in view.samples))
+    steps = [str(number) for number in sorted({s.step for s in view.samples if s.step}, reverse=True)]
+    prompt = prompt if prompt in names else next(iter(names), None)
+    step = step if step in steps else NEWEST
+    labels = {sample.name: sample.prompt for sample in view.samples}
+    has_checkpoint = desk.folder is not None and bool(desk.folder.checkpoints())
+    file = newest_export(desk.folder)
+    return [
+        _title(view),
+        gr.Dropdown([(labels[name], name) for name in names], value=prompt),
+        gr.Dropdown([("newest", NEWEST), *((number, number) for number in steps)], value=step),
+        pair(view, prompt, step),
+        gr.Button(interactive=has_checkpoint),
+        exported(file, view.trigger) if file else f'<p class="quiet">{wording.EXPORT_HELP if has_checkpoint else wording.NO_CHECKPOINT}</p>',
+        gr.DownloadButton(value=str(file) if file else None, visible=file is not None),
+    ]
+
+
+def pair(view: RunView, prompt: str | None, step: str | None) -> tuple[str, str] | None:
+    """The baseline and the sample of that step, of one prompt; None while one of them is missing."""
+    mine = {sample.step: sample for sample in view.samples if sample.name == prompt}
+    later = sorted(number for number in mine if number)
+    wanted = later[-1] if step in (None, NEWEST) and later else int(step or 0) if str(step).isdigit() else 0
+    if 0 not in mine or wanted == 0 or wanted not in mine:
+        return None
+    return _file(mine[0]), _file(mine[wanted])
+
+
+def _file(sample: Sample) -> str:
+    return str(Path(sample.path).resolve())
+
+
+def newest_export(folder: RunFolder | None) -> Path | None:
+    """The last file that was exported of this run."""
+    files = folder.exports.glob("*.safetensors") if folder else ()
+    return max(files, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def exported(file: Path, trigger: str) -> str:
+    """The card of a finished file: where it lies and what to type."""
+    pairs = [("File", file.name), ("Size", f"{file.stat().st_size / 1e6:.1f} MB")]
+    if trigger:
+        pairs.append(("Trigger word", trigger))
+    return (
+        f'<div class="done" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}'
+        f'<p class="path"><code>{markup.text(file.resolve())}</code></p><p class="quiet">{wording.WHERE_TO_PUT}</p></div>'
+    )
+
+
+def _title(view: RunView) -> str:
+    if not view.samples:
+        return f'<p class="sentence">{wording.NO_RESULTS}</p>'
+    return f'<p class="sentence">{markup.text(view.run)}: {wording.STATES[view.state].lower()}, step {view.step}.</p>'

@@ -1,0 +1,52 @@
+"""The failure card: what went wrong in one sentence, and the buttons that carry out the advice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from tuner.errors import Advice, Unexpected, explain
+from tuner.settings.values import shown
+from tuner.ui import markup, wording
+from tuner.ui.desk import Desk
+
+log = logging.getLogger(__name__)
+
+
+def card(desk: Desk) -> str:
+    """The trouble there is, as HTML; empty where all is well."""
+    trouble = desk.shown_trouble
+    if trouble is None:
+        return ""
+    hint = f"<p>{wording.LOGGED}</p>" if isinstance(trouble, Unexpected) else ""
+    advice = "".join(_advice(number, one) for number, one in enumerate(desk.advice))
+    return (
+        f'<div class="trouble" role="alert"><p class="what">{markup.text(trouble.message)}</p>{hint}'
+        f"<ul>{advice}</ul>{markup.button('dismiss', 'Close')}</div>"
+    )
+
+
+def _advice(number: int, one: Advice) -> str:
+    if not one.change:
+        return f"<li>{markup.text(one.text)}</li>"
+    changes = ", ".join(f"{path.rpartition('.')[2]} = {shown(value)}" for path, value in one.change.items())
+    return f"<li>{markup.text(one.text)} {markup.button(f'apply:{number}', f'Apply: {changes}', 'primary')}</li>"
+
+
+def guarded(desk: Desk, deed: Callable[..., Any]) -> Callable[..., Any]:
+    """`deed` with an error that becomes the failure card; the rest of the page then stays as it is."""
+
+    def run(*values: Any) -> Any:
+        try:
+            return deed(*values)
+        except Exception as exception:  # noqa: BLE001 - one of the two places where errors become sentences
+            error = explain(exception)
+            if isinstance(error, Unexpected):
+                log.exception("A command of the page failed.")
+            desk.report(error)
+            return gr.skip()
+
+    return run

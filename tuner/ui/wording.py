@@ -1,0 +1,137 @@
+"""Sentences of the page that are not a setting's help, and how numbers are said in them."""
+
+from __future__ import annotations
+
+from tuner.view import RunView
+
+TITLE = "FluxTuner"
+TABS = {
+    "images": "Images",
+    "recipe": "Recipe",
+    "train": "Train",
+    "results": "Results",
+    "runs": "Runs",
+    "setup": "Setup",
+}
+
+NO_CARD = "no NVIDIA card"
+NO_RUN = "No run yet. Choose pictures and a recipe, then press Start training."
+NO_SAMPLES = "Sample pictures appear here, the untrained model first."
+NO_CHECKPOINT = "There is nothing to export yet: the run has not saved a checkpoint."
+NO_RUNS = "No runs yet. Every run that you start is kept here, with its settings, samples and files."
+NO_LOG = "The log of the run appears here."
+BASELINE = "Before"
+COMPARE = "Drag the line: left is the model before training, right is your LoRA."
+EXPERT = (
+    "Every setting there is. What you change here counts for the next start; a running run is not touched. "
+    "A dot marks what differs from the preset."
+)
+PROMPTS_HELP = "One prompt a line. A picture of each is made now and then, so that you can see how it goes."
+TRIGGER_HELP = "The made-up word that calls your subject in a prompt."
+AS_PRESET = "Everything is as the preset has it."
+APPLIED = "The recipe is changed. Press Start training on the Recipe tab."
+EXPORTED = "Your LoRA is ready."
+WHERE_TO_PUT = "Put it into ComfyUI's folder models/loras, and use the trigger word in your prompt."
+EXPORT_HELP = "Export writes the newest checkpoint as one file that ComfyUI loads."
+NO_RESULTS = "Nothing to compare yet. Start a run, or open an earlier one on the Runs tab."
+NAME_HELP = "Its folder in runs/ and the name of its file."
+FOLDER_HELP = "A folder on this computer. It is used where it is; nothing is copied, changed or deleted."
+STOPPING = "Stopping: the step is finished and a checkpoint is saved."
+SAMPLING = "A sample is made after this step."
+SAVING = "A checkpoint is saved after this step."
+LOGGED = "The details are in log.txt in the run's folder."
+
+STATES = {
+    "idle": "No run",
+    "running": "Running",
+    "paused": "Paused",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "finished": "Finished",
+}
+
+FINDINGS = {"ok": "good", "warn": "note", "bad": "mend"}
+
+DIALS = (
+    ("How long", "Steps. More steps learn more, and take longer."),
+    ("Detail", "Size of the pictures in training, in pixels. Larger needs more memory."),
+    ("Strength of learning", "The learning rate: too high spoils the model, too low learns nothing."),
+    ("Size of the LoRA", "Its rank: larger holds more detail and makes a larger file."),
+)
+"""Four settings in the words of the main path: steps, resolution, learning rate, rank."""
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `1 h 50 min`."""
+    if seconds < 99.5:
+        return f"{max(round(seconds), 0)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int, word: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def headline(view: RunView) -> str:
+    """What happens now, in one sentence."""
+    if view.state == "idle":
+        return NO_RUN
+    name = f"“{view.run}”"
+    if view.state == "running":
+        return f"{name}: {_doing(view)}"
+    at = f"at step {view.step} of {view.num_steps}"
+    return {
+        "paused": f"{name} is paused {at}.",
+        "stopped": f"{name} stopped {at}. Continue it on the Runs tab.",
+        "failed": f"{name} failed {at}.",
+        "finished": f"{name} is finished: {count(view.step, 'step')}. See the Results tab.",
+    }[view.state]
+
+
+def _doing(view: RunView) -> str:
+    current = next((p for p in view.phases if p.name == view.phase), None)
+    if current is None:
+        return "getting ready."
+    if current.name == "train":
+        return f"step {view.step} of {view.num_steps}{left(view)}."
+    progress = f" ({current.done} of {current.total})" if current.total else ""
+    return f"{current.title[0].lower()}{current.title[1:]}{progress}."
+
+
+def left(view: RunView) -> str:
+    return "" if not view.eta_seconds else f", about {duration(view.eta_seconds)} left"
+
+
+def number(value: float | None) -> str:
+    """Four digits, as short as possible; an en dash where nothing is known."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def needs(vram_gb: float, ram_gb: float) -> str:
+    return " and ".join([f"{vram_gb:g} GB VRAM"] * bool(vram_gb) + [f"{ram_gb:g} GB RAM"])
+
+
+def goes_on(step: int) -> str:
+    return f"A run of this name is there: it goes on after step {step}."
+
+
+def recipe_sentence(num_pictures: int, num_steps: int, batch: int, seconds: float | None, megabytes: float | None) -> str:
+    """`10 images x 120 passes = 300 steps of 4 images, about 45 s, one file of about 1 MB`."""
+    passes = num_steps * batch / max(num_pictures, 1)
+    steps = count(num_steps, "step") + (f" of {batch} images" if batch > 1 else "")
+    parts = [f"{count(num_pictures, 'image')} × {number(round(passes, 1))} passes = {steps}"]
+    if seconds is not None:
+        parts.append(f"about {duration(seconds)}")
+    if megabytes is not None:
+        parts.append(f"one file of about {megabytes:.2g} MB" if megabytes < 10 else f"one file of about {megabytes:.0f} MB")
+    return ", ".join(parts)
+
+
+def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
+    return (
+        f"{count(num_pictures, 'image')}, {num_captioned} captioned, {count(num_buckets, 'bucket')}, {num_left_out} left out"
+    )
