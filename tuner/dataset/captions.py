@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,20 +27,11 @@ class CaptionRules:
     one_per_file: bool = False
 
 
-@dataclass(frozen=True)
-class Strategy:
-    """One way to caption; `read` returns the captions as found, before any trigger word is put in front."""
-
-    name: str
-    title: str
-    read: Callable[[Path, CaptionRules], tuple[str, ...]]
-
-
 def captions_of(picture: Path, rules: CaptionRules) -> tuple[str, ...]:
     """Every caption that may be drawn, at least one, none of them empty; raises CaptionProblem."""
     if rules.only_instance_prompt:
         return _instance_prompts(picture, rules)
-    captions = _BY_NAME[rules.strategy].read(picture, rules)
+    captions = STRATEGIES[rules.strategy](picture, rules)
     if not rules.prepend:
         return captions
     return tuple(
@@ -98,10 +89,9 @@ def _with_trigger(prompt: str, caption: str) -> str:
     return f"{prompt} {caption}"
 
 
-STRATEGIES: tuple[Strategy, ...] = (
-    Strategy("textfile", "The text file beside each picture, one caption a line", _text_file),
-    Strategy("filename", "The file name", _file_name),
-    Strategy("instanceprompt", "One prompt for all pictures", _instance_prompts),
-)
-
-_BY_NAME = {strategy.name: strategy for strategy in STRATEGIES}
+STRATEGIES: Mapping[str, Callable[[Path, CaptionRules], tuple[str, ...]]] = {
+    "textfile": _text_file,
+    "filename": _file_name,
+    "instanceprompt": _instance_prompts,
+}
+"""Where captions come from: each gives those that it finds, before any trigger word is put in front."""
