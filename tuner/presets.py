@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parents[1] / "presets"
 BASE = FOLDER / "_base"
 SPARE_VRAM_GB = 1.0
 """What the desktop and other programs take of a card."""
+UNSURE = 1.2
+"""A run that nobody has measured may need that much more than its forecast."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,19 @@ def listed() -> tuple[Preset, ...]:
 
 def recommended(reading: Reading) -> Preset:
     """The largest preset that this computer's card can hold; practice where there is none."""
-    there = (reading.vram_total_gb or 0.0) - SPARE_VRAM_GB
-    return [preset for preset in listed() if preset.vram_gb <= max(there, 0.0)][-1]
+    there = max((reading.vram_total_gb or 0.0) - SPARE_VRAM_GB, 0.0)
+    return [preset for preset in listed() if _safe_gb(preset) <= there][-1]
+
+
+def _safe_gb(preset: Preset) -> float:
+    return preset.vram_gb * (1.0 if preset.whence.startswith("measured") else UNSURE)
 
 
 NOTHING: Mapping[str, Any] = {}
 
 
 def apply(name: str, folder: Path, change: Mapping[str, Any] = NOTHING) -> Path:
-    """Writes the five files of a preset into `folder`, with settings changed by dotted path; returns `folder`.
+    """Writes the five files of a preset into `folder`, settings changed by dotted path; returns `folder`.
 
     Raises TunerError for a preset that there is not, SettingsInvalid for a change that is not allowed.
     """

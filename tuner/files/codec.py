@@ -67,7 +67,7 @@ def unused_note(file: str, key: str, specs: Sequence[Spec], where: str = "") -> 
     """The sentence about a key that has no use here, with the key that was probably meant."""
     meant = nearest(bare(key).replace("-", "_"), [known for spec in specs for known in spec.keys])
     hint = f" Did you mean '{meant}'?" if meant else ""
-    return f"{file}: '{key}'{where} is not used here; it stays in the file.{hint}"
+    return f"{file}: '{key}'{where} is not used; it stays in the file.{hint}"
 
 
 def moot_notes(file: str, found: Decoded, specs: Sequence[Spec], where: str = "") -> list[str]:

@@ -93,7 +93,7 @@ def _other(found: Backends, entry: Mapping[str, Any], name: str) -> None:
         message = f"Dataset '{name}' has the dataset_type '{kind}', which is not supported yet; disable it."
         found.problems.append(Problem(f"datasets.{name}.dataset_type", "dataset_type", kind, message))
     else:
-        message = f"Dataset '{name}' has the dataset_type '{kind}', which there is not."
+        message = f"Dataset '{name}' has the dataset_type '{kind}', which is unknown."
         meant = nearest(kind, KINDS)
         hint = f" Did you mean '{meant}'?" if meant else " Pictures need 'image', or nothing."
         found.problems.append(Problem(f"datasets.{name}.dataset_type", "dataset_type", kind, message + hint))

@@ -63,10 +63,10 @@ def _plainly(message: str) -> str:
     }.get(message, message[:1].lower() + message[1:])
 
 
-def line_of(text: str, key: str, start: int = 0) -> int:
-    """The line (from 1) where a key stands, with or without dashes; 0 if it does not."""
-    found = re.compile(rf'"-*{re.escape(key)}"\s*:').search(text, start)
-    return text.count("\n", 0, found.start()) + 1 if found else 0
+def line_of(text: str, key: str) -> int:
+    """The line (from 1) where a key stands last, with or without dashes; 0 if it does not."""
+    found = [match.start() for match in re.finditer(rf'"-*{re.escape(key)}"\s*:', text)]
+    return text.count("\n", 0, found[-1]) + 1 if found else 0
 
 
 def to_json(document: Any) -> str:

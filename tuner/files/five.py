@@ -94,7 +94,7 @@ def _lycoris_note(settings: RunSettings, told: Mapping[str, Any]) -> list[str]:
     if not settings.lycoris or "lora_type" in told:
         return []
     return [
-        f"{lycoris_json.NAME} is not used: 'lora_type' is not given, and '{settings.adapter.lora_type}' without it."
+        f"{lycoris_json.NAME} is not used: 'lora_type' is not given, so it is '{settings.adapter.lora_type}'."
     ]
 
 

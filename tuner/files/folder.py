@@ -80,10 +80,10 @@ def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
     values = config_json.flat(config_json.build(config_json.read(document, {})[0].values))
     found = {env_file.NAME: folder / env_file.NAME}
     for name, key in KEYS.items():
-        beside = folder / _name(name, values)
-        found[name] = beside if beside.is_file() or not values[key] else Path(values[key])
-    library = found[prompt_library_json.NAME]
-    if values["user_prompt_library"] and not library.is_file():
+        beside, elsewhere = folder / _name(name, values), Path(values[key] or name)
+        found[name] = elsewhere if values[key] and elsewhere.is_file() and not beside.is_file() else beside
+    library = values["user_prompt_library"]
+    if library and not found[prompt_library_json.NAME].is_file():
         raise ConfigFileBroken(
             f"'{folder / config_json.NAME}' names '{library}' as 'user_prompt_library'; it is not there.",
             Advice("Put it there, or take the key out."),

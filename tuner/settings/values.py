@@ -155,11 +155,11 @@ def _not_known(spec: Spec, value: Any, path: str) -> Problem:
     works = [one for one in spec.choices if spec.built is None or one in spec.built]
     meant = nearest(value, works)
     if meant is not None:
-        message = f"'{spec.name}' is '{shown(value)}', which there is not. Did you mean '{meant}'?"
+        message = f"'{spec.name}' is '{shown(value)}', which is unknown. Did you mean '{meant}'?"
         return Problem(path, spec.name, value, message, {path: meant})
     examples = listed(works) if len(works) <= MANY else f"for instance {listed(works[:3])}"
     return Problem(
-        path, spec.name, value, f"'{spec.name}' is '{shown(value)}', which there is not; choose {examples}."
+        path, spec.name, value, f"'{spec.name}' is '{shown(value)}', which is unknown; choose {examples}."
     )
 
 

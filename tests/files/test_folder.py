@@ -1,0 +1,257 @@
+"""Folders with five files: read, refused in plain sentences, written without losing a letter."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import ConfigFileBroken, SettingsInvalid
+from tuner.files import changed, config_folder, load_all, save_all
+from tuner.files.documents import write_text
+from tuner.settings.sampling import SamplePrompt
+
+Write = Callable[..., Path]
+
+
+def broken(folder: Path) -> str:
+    with pytest.raises(ConfigFileBroken) as caught:
+        load_all(folder)
+    return str(caught.value)
+
+
+def wrong(folder: Path) -> list[str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_all(folder)
+    return [problem.message for problem in caught.value.problems]
+
+
+def test_the_least_that_is_needed(write: Write) -> None:
+    loaded = load_all(write())
+    assert loaded.notes == ()
+    assert loaded.settings.datasets[0].id == "pictures"
+
+
+def test_what_is_missing_is_filled_in_and_said(write: Write) -> None:
+    folder = write()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    loaded = load_all(folder)
+    assert loaded.settings.optimization.optimizer == "adamw_bf16"
+    assert "config.json: 'optimizer' is not given; adamw_bf16 is used." in loaded.notes
+    assert len(loaded.notes) == 6
+
+
+def test_the_folder_or_its_config(write: Write, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "config").mkdir(parents=True)
+    for name in ("config.json", "multidatabackend.json"):
+        (run / "config" / name).write_bytes((write() / name).read_bytes())
+    assert config_folder(run) == run / "config"
+    assert config_folder(run / "config") == run / "config"
+    assert load_all(run).settings == load_all(tmp_path).settings
+
+
+def test_no_folder_and_no_files(tmp_path: Path) -> None:
+    assert broken(tmp_path / "no").startswith(f"There is no folder '{tmp_path / 'no'}'.")
+    assert broken(tmp_path).startswith(
+        f"There is no config.json in '{tmp_path}', nor in its folder 'config'."
+    )
+
+
+def test_a_missing_list_of_datasets(write: Write) -> None:
+    folder = write()
+    (folder / "multidatabackend.json").unlink()
+    assert broken(folder).startswith(f"'{folder / 'multidatabackend.json'}' is missing; it lists the folders")
+
+
+def test_a_missing_prompt_library(write: Write) -> None:
+    assert "names 'config/no.json' as 'user_prompt_library'" in broken(
+        write({"user_prompt_library": "config/no.json"})
+    )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("name", ["config.json", "multidatabackend.json", "user_prompt_library.json"])
+def test_a_file_cut_in_the_middle(write: Write, name: str, share: float) -> None:
+    path = write(prompts={"a": "first\nsecond"}) / name
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: int(len(text) * share)], encoding="utf-8")
+    line = path.read_text(encoding="utf-8").rstrip().count("\n") + 1
+    assert broken(path.parent).startswith(
+        f"'{path}' stops in the middle, at line {line}. Put back a whole copy"
+    )
+
+
+def test_an_empty_file(write: Write) -> None:
+    path = write() / "config.json"
+    path.write_text("", encoding="utf-8")
+    assert broken(path.parent).startswith(f"'{path}' stops in the middle, at line 1.")
+
+
+def test_a_missing_comma(write: Write) -> None:
+    path = write() / "config.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"flux",', '"flux"'), encoding="utf-8")
+    assert broken(path.parent).startswith(f"'{path}', line 4, column 3: a comma is missing here.")
+
+
+def test_a_list_where_an_object_must_be(write: Write) -> None:
+    path = write() / "config.json"
+    path.write_text("[]", encoding="utf-8")
+    assert broken(path.parent).startswith(f"'{path}', line 1: the file must hold an object in braces")
+
+
+def test_not_utf_8(write: Write) -> None:
+    path = write() / "config.json"
+    path.write_bytes(path.read_bytes().replace(b"runs/x", b"runs/\xe4"))
+    assert broken(path.parent).startswith(f"'{path}' is not UTF-8 text (line 4).")
+
+
+def test_a_byte_order_mark_is_no_trouble(write: Write) -> None:
+    path = write() / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    load_all(path.parent)
+
+
+def test_all_problems_with_file_and_line(write: Write) -> None:
+    folder = write(
+        {"--optimizer": "nonsense", "use_ema": "true", "lora_rank": "x", "validation_steps": -1},
+        [{"id": "first", "instance_data_dir": "a"}, {"id": "b", "repeats": "many", "instance_data_dir": "b"}],
+        env="MIXED_PRECISION=bf16\nTRAINING_NUM_PROCESSES=2\n",
+    )
+    config, backends, env = (folder / n for n in ("config.json", "multidatabackend.json", "config.env"))
+    assert wrong(folder) == [
+        f"{config}, line 10: 'lora_rank' is 'x'; it must be a whole number.",
+        f"{backends}, line 8: 'repeats' is 'many'; it must be a whole number.",
+        f"{config}, line 8: 'optimizer' is 'nonsense', which is unknown; choose for instance "
+        "adamw_bf16, optimi-adamw or optimi-stableadamw.",
+        f"{config}, line 9: 'use_ema' is not supported yet; leave it at false.",
+        f"{env}, line 2: 'num_processes' is not supported yet; leave it at 1.",
+        f"{config}, line 11: 'validation_step_interval' is -1; it must be at least 0.",
+    ]
+
+
+def test_cross_checks_have_a_place_too(write: Write) -> None:
+    folder = write(
+        {"max_train_steps": 5, "num_train_epochs": 1}, [{"id": "a", "caption_strategy": "instanceprompt"}]
+    )
+    assert wrong(folder) == [
+        f"{folder / 'config.json'}, line 9: 'max_train_steps' is 5 and 'num_train_epochs' is 1; "
+        "only one may be above 0.",
+        f"{folder / 'multidatabackend.json'}, line 2: Dataset 'a' needs 'instance_data_dir', its folder.",
+        f"{folder / 'multidatabackend.json'}, line 2: Dataset 'a' needs an 'instance_prompt', "
+        "because 'caption_strategy' is instanceprompt.",
+    ]
+
+
+def test_saving_unchanged_settings_keeps_every_letter(write: Write, tmp_path: Path) -> None:
+    folder = write(
+        {"--lora_rank": "8", "wandb_thing": {"a": 1}, "seed": None},
+        [
+            {"id": "a", "instance_data_dir": "b", "my_key": 1, "cache_dir_vae": "{output_dir}/x/{id}"},
+            {"id": "t", "dataset_type": "text_embeds", "default": True},
+            {"id": "a", "instance_data_dir": "old", "disabled": True},
+        ],
+        prompts={"a_<token>": {"prompt": "a <token>", "adapter_strength": 0.5}},
+        lycoris={"algo": "lokr", "linear_dim": 10000},
+        env="# mine\nexport HF_HOME='/big disk/hf'\n\nMIXED_PRECISION=bf16 # why\n",
+    )
+    loaded = load_all(folder)
+    assert loaded.settings.unused["config.json"] == {"wandb_thing": {"a": 1}}
+    assert loaded.settings.unused["multidatabackend.json"] == {"a": {"my_key": 1}}
+    save_all(loaded.settings, tmp_path / "copy")
+    for path in folder.glob("*.*"):
+        assert (tmp_path / "copy" / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+    assert load_all(tmp_path / "copy") == loaded
+
+
+def test_a_change_touches_nothing_else(write: Write, tmp_path: Path) -> None:
+    folder = write(
+        {"--lora_rank": "8", "mystery": [1]},
+        [
+            {"id": "a", "instance_data_dir": "b", "my_key": 1},
+            {"id": "t", "dataset_type": "text_embeds"},
+            {"id": "gone", "instance_data_dir": "c"},
+        ],
+        prompts={"one": {"prompt": "kept", "adapter_strength": 0.5}, "two": "old"},
+        env="# mine\nMIXED_PRECISION=bf16\nA=1\n",
+    )
+    settings = load_all(folder).settings
+    change = {
+        "adapter.lora_rank": 32,
+        "optimization.max_train_steps": "300",
+        "model.mixed_precision": "no",
+        "datasets.a.repeats": 9,
+        "library": [SamplePrompt("one", "kept"), SamplePrompt("two", "new <token>")],
+        "environment.B": "two words",
+    }
+    settings = changed(settings, change)
+    settings = changed(settings, {"datasets": [settings.datasets[0]]})
+    save_all(settings, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["--lora_rank"] == 32 and "lora_rank" not in config
+    assert (config["max_train_steps"], config["mystery"], config["mixed_precision"]) == (300, [1], "no")
+    assert json.loads((folder / "multidatabackend.json").read_text(encoding="utf-8")) == [
+        {"id": "a", "instance_data_dir": "b", "my_key": 1, "repeats": 9},
+        {"id": "t", "dataset_type": "text_embeds"},
+    ]
+    assert json.loads((folder / "user_prompt_library.json").read_text(encoding="utf-8")) == {
+        "one": {"prompt": "kept", "adapter_strength": 0.5},
+        "two": "new <token>",
+    }
+    assert (folder / "config.env").read_text(
+        encoding="utf-8"
+    ) == '# mine\nMIXED_PRECISION=no\nA=1\nB="two words"\n'
+    assert load_all(folder).settings == settings
+
+
+def test_back_to_the_default_is_said(write: Write) -> None:
+    folder = write({"lora_rank": 8})
+    save_all(changed(load_all(folder).settings, {"adapter.lora_rank": 16}), folder)
+    assert load_all(folder).settings.adapter.lora_rank == 16
+
+
+def test_wrong_settings_are_not_written(write: Write) -> None:
+    folder = write()
+    before = (folder / "config.json").read_text(encoding="utf-8")
+    settings = load_all(folder).settings
+    with pytest.raises(SettingsInvalid):
+        changed(settings, {"adapter.lora_rank": 0})
+    assert (folder / "config.json").read_text(encoding="utf-8") == before
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.json"
+    write_text(path, "old")
+
+    def full(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_files_may_lie_elsewhere(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside config.json first; else where config.json says, from the working folder; a copy has it all."""
+    monkeypatch.chdir(tmp_path)
+    folder = write({"data_backend_config": "elsewhere/mine.json"})
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "multidatabackend.json").rename(tmp_path / "elsewhere" / "mine.json")
+    settings = load_all(folder).settings
+    assert settings.datasets[0].id == "pictures"
+    save_all(settings, tmp_path / "run")
+    (tmp_path / "elsewhere" / "mine.json").unlink()
+    assert load_all(tmp_path / "run").settings == settings
+
+
+def test_a_prompt_library_beside_is_used(write: Write) -> None:
+    loaded = load_all(write(prompts={"a": "b"}))
+    assert loaded.settings.prompts == (SamplePrompt("a", "b"),)
+    assert loaded.notes == (
+        "config.json: 'user_prompt_library' is not given; the user_prompt_library.json beside it is used.",
+    )
