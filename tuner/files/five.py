@@ -56,7 +56,13 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         unused={name: keys for name, keys in unused.items() if keys},
         written=dict(texts),
     )
-    notes += [*backends.notes, *env_notes, *_lycoris_note(settings, config.values), *_token_note(settings)]
+    notes += [
+        *backends.notes,
+        *env_notes,
+        *_environment_notes(environment),
+        *_lycoris_note(settings, config.values),
+        *_token_note(settings),
+    ]
     return Five(settings, tuple(notes), tuple(config.problems + backends.problems + library_problems))
 
 
@@ -88,6 +94,15 @@ def texts_of(settings: RunSettings) -> dict[str, str]:
         text = settings.written.get(env_file.NAME, "")
         texts[env_file.NAME] = env_file.write(text, before.environment, settings.environment)
     return texts
+
+
+def _environment_notes(environment: Mapping[str, str]) -> list[str]:
+    known = (*config_json.ENVIRONMENT, *env_file.FOR_THE_LAUNCHER)
+    return [
+        f"{env_file.NAME}: '{name}' is not passed on yet; set it in the system before FluxTuner starts."
+        for name in environment
+        if name not in known
+    ]
 
 
 def _lycoris_note(settings: RunSettings, told: Mapping[str, Any]) -> list[str]:

@@ -195,7 +195,12 @@ class ImageDataset:
         None, "No picture cache", "Encodes pictures anew each time.", level="expert", built=(None, False)
     )
     vae_batch_size: int | None = setting(
-        None, "VAE batch", "How many pictures are encoded at once.", level="expert", minimum=1
+        None,
+        "VAE batch",
+        "How many pictures are encoded at once.",
+        level="expert",
+        minimum=1,
+        moot="pictures of all datasets are encoded together, 'vae_batch_size' of config.json at once",
     )
     delete_unwanted_images: bool | None = setting(
         None,

@@ -1,4 +1,4 @@
-"""One picture that somebody wants to see: the unit of previews, of the `sample` command and of the practice exam."""
+"""One picture that somebody wants to see: the unit of previews, of `sample` and of the practice exam."""
 
 from __future__ import annotations
 
