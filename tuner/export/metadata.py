@@ -1,4 +1,4 @@
-"""The header of an exported file: what it is, how to call it, how it was made, in the words that other tools read.
+"""The header of an exported file: what it is, how to call it, how it was made, in words that tools read.
 
 Whatever the user wrote goes in only where it holds nothing private, and whole or not at all: half a trigger
 word would not work. ComfyUI and the model sites read `modelspec.*`, forge and kohya's tools `ss_*`.
@@ -7,6 +7,7 @@ word would not work. ComfyUI and the model sites read `modelspec.*`, forge and k
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,15 +20,16 @@ from tuner.settings.run import RunSettings
 from tuner.settings.saving import Saving
 
 FLUX_CODE = "https://github.com/black-forest-labs/flux"  # by this, forge knows a LoRA for FLUX
-LONGEST = 4000  # characters of one value, so that the header stays far below 1 MiB
+LONGEST = 2000  # characters of a text of the user, so that the header stays far below 1 MiB
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def metadata(
     settings: RunSettings, step: int, started_at: float | None = None, finished_at: float | None = None
 ) -> dict[str, str]:
-    """Text by key for a LoRA after `step` steps; the times are seconds since 1970, the end is now if not given.
+    """Text by key for a LoRA after `step` steps; the times are seconds since 1970, the end is now by default.
 
-    Rank and alpha are added by the writer, which knows the tensors.
+    The writer, which knows the tensors, adds rank and alpha.
     """
     finished = time.time() if finished_at is None else finished_at
     values = {
@@ -36,7 +38,7 @@ def metadata(
         **_kohya(settings, step, started_at, finished),
         "global_step": str(step),
     }
-    return {key: value[:LONGEST] for key, value in values.items() if value}
+    return {key: value for key, value in values.items() if value}
 
 
 def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, str]:
@@ -68,14 +70,14 @@ def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, s
 
 def _kohya(settings: RunSettings, step: int, started_at: float | None, finished: float) -> dict[str, str]:
     how, data = settings.optimization, settings.objective
-    flavour, trigger, edge = _flavour(settings), _trigger(settings), _edge_px(settings)
+    trigger, edge = _trigger(settings), _edge_px(settings)
     values: dict[str, object] = {
         "ss_output_name": _title(settings),
         "ss_network_module": "networks.lora_flux",
         "ss_network_args": json.dumps({"target": settings.adapter.flux_lora_target}),
         "ss_network_dropout": settings.adapter.lora_dropout,
         "ss_base_model_version": "flux1",
-        "ss_sd_model_name": flavour.repository,
+        "ss_sd_model_name": _model_name(settings),
         "ss_v2": False,
         "ss_steps": step,
         "ss_max_train_steps": how.max_train_steps,
@@ -93,9 +95,7 @@ def _kohya(settings: RunSettings, step: int, started_at: float | None, finished:
         "ss_mixed_precision": settings.model.mixed_precision,
         "ss_resolution": f"({edge}, {edge})",
         "ss_caption_dropout_rate": data.caption_dropout_probability,
-        "ss_tag_frequency": json.dumps({f"1_{trigger}": {trigger: 1}}, ensure_ascii=False)
-        if trigger
-        else None,
+        "ss_tag_frequency": _tags(trigger),
         "ss_timestep_sampling": _timestep_sampling(settings),
         "ss_discrete_flow_shift": data.flow_schedule_shift,
         "ss_guidance_scale": data.flux_guidance_value,
@@ -109,15 +109,18 @@ def _kohya(settings: RunSettings, step: int, started_at: float | None, finished:
 
 def _flavour(settings: RunSettings) -> catalog.Flavour:
     """The one that was chosen; krea where neither a flavour nor a model is given."""
-    given = (
-        settings.model.pretrained_model_name_or_path
-        or settings.model.pretrained_transformer_model_name_or_path
-    )
-    return catalog.flavour(settings.model.model_flavour or ("dev" if given else "krea"))
+    model = settings.model
+    given = model.pretrained_model_name_or_path or model.pretrained_transformer_model_name_or_path
+    return catalog.flavour(model.model_flavour or ("dev" if given else "krea"))
 
 
 def _trigger(settings: RunSettings) -> str:
     return _public(settings.trigger)
+
+
+def _tags(trigger: str) -> str | None:
+    """kohya's count of tags by folder; forge makes prompts of it."""
+    return json.dumps({f"1_{trigger}": {trigger: 1}}, ensure_ascii=False) if trigger else None
 
 
 def _title(settings: RunSettings) -> str:
@@ -129,15 +132,24 @@ def _title(settings: RunSettings) -> str:
 
 
 def _public(text: str) -> str:
-    return "" if is_private(text) else text
+    return "" if is_private(text) or len(text) > LONGEST else text
+
+
+def _model_name(settings: RunSettings) -> str | None:
+    """The base model's name on Hugging Face; None for a folder or file of this computer."""
+    model = settings.model
+    given = model.pretrained_transformer_model_name_or_path or model.pretrained_model_name_or_path
+    if given is None:
+        return _flavour(settings).repository
+    return given if HUB_NAME.fullmatch(given) and _public(given) else None
 
 
 def _edge_px(settings: RunSettings) -> int:
     """The edge of the square that the first dataset was trained at; 1024 without datasets."""
     for one in settings.active_datasets:
         if one.resolution:
-            pixels = one.resolution * 1e6 if one.resolution_type == "area" else one.resolution**2
-            return round(pixels**0.5)
+            edge: float = (one.resolution * 1e6) ** 0.5 if one.resolution_type == "area" else one.resolution
+            return round(edge)
     return 1024
 
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
 import socket
 from functools import cache
 
 # Names that tell nothing about anybody, and may well be part of a caption.
-_EVERYBODY = {
-    "root",
-    "user",
-    "admin",
-    "administrator",
-    "home",
-    "localhost",
-    "ubuntu",
-    "debian",
-    "pc",
-    "desktop",
-}
+_EVERYBODY = {"root", "user", "admin", "administrator", "dev", "home", "localhost", "ubuntu", "debian"}
 
 _TELLTALES = (
     r"(?<![\w.)/:])/\w",  # /home/anna, but not and/or, 3/4 or https://
@@ -27,7 +16,8 @@ _TELLTALES = (
     r"\\\\\w|(?<![\w:])//\w|file:",  # \\server\share
     r"(?<!\w)~\w*[\\/]",  # ~/pictures
     r"[\w.+-]+@[\w-]+\.\w",  # anna@example.org
-    r"\b(?:hf|ghp|gho|ghs|sk|pk|xox[abp]|glpat|github_pat)[-_][\w-]{8,}",  # tokens that say what they are
+    r"\b(?:hf|gh[opsu]|glpat|github_pat)[-_]\w{6,}",  # tokens that say what they are
+    r"\b(?:sk|pk|xox[abp])-[\w-]{16,}",
     r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{32,}",  # and those that do not
 )
 
@@ -40,7 +30,12 @@ def is_private(text: str) -> bool:
 @cache
 def _names() -> re.Pattern[str]:
     """The user's and the computer's name as whole words."""
-    host = socket.gethostname()
-    words = {getpass.getuser(), host, host.split(".")[0]}
+    host, home = socket.gethostname(), os.path.basename(os.path.expanduser("~"))
+    words = {
+        host,
+        host.split(".")[0],
+        home,
+        *(os.environ.get(key, "") for key in ("LOGNAME", "USER", "USERNAME")),
+    }
     telling = [re.escape(word) for word in words if len(word) > 2 and word.lower() not in _EVERYBODY]
     return re.compile(rf"(?<!\w)(?:{'|'.join(telling) or '(?!)'})(?!\w)", re.IGNORECASE)
