@@ -5,7 +5,6 @@ The page and the command line are its two clients: both call `start` and read `v
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
@@ -22,7 +21,8 @@ from PIL import Image
 from tuner import files, machine
 from tuner.dataset import scan
 from tuner.errors import Advice, RunMissing, TunerError, Unexpected, explain
-from tuner.events import Event, RunFailed, RunStarted, Warned, from_json, to_json
+from tuner.events import Event, RunFailed, RunStarted, to_json
+from tuner.files import journal
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
 from tuner.plan import make
 from tuner.plan.phases import Plan
@@ -33,36 +33,26 @@ from tuner.view import RunView, State, fold, from_events, interrupted
 log = logging.getLogger(__name__)
 
 
-def prepare(config_dir: Path) -> Plan:
-    """Load, scan and plan, without a model: what `start` would execute. Raises TunerError."""
+def prepare(config_dir: Path, resume: bool = True) -> Plan:
+    """Load, scan and plan, without a model: what `start` would execute. Raises TunerError.
+
+    Without `resume` the plan is that of a run from the start, whatever the run folder holds.
+    """
     loaded = files.load_all(files.config_folder(config_dir))
-    index = scan.scan(loaded.settings)
-    plan = make.make(loaded.settings, index, machine.read())
+    settings = loaded.settings
+    if not resume:
+        settings = files.changed(settings, {"saving.resume_from_checkpoint": ""})
+    plan = make.make(settings, scan.scan(settings), machine.read())
     return replace(plan, notes=(*loaded.notes, *plan.notes))
 
 
 def read_run(run: Path) -> RunView:
     """The view of a run that nobody executes now, from its journal; broken lines are among its warnings."""
-    journal = RunFolder(run).events
-    if not journal.is_file():
-        raise RunMissing(f"'{run}' holds no run: there is no {journal.name} in it.")
-    events, warnings = read_journal(journal)
+    path = RunFolder(run).events
+    if not path.is_file():
+        raise RunMissing(f"'{run}' holds no run: there is no {path.name} in it.")
+    events, warnings = journal.read(path)
     return interrupted(from_events([*events, *warnings]))
-
-
-def read_journal(path: Path) -> tuple[list[Event], list[Warned]]:
-    """The events of a journal; a line that a power cut left half written becomes a warning."""
-    events: list[Event] = []
-    warnings: list[Warned] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            events.append(from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            log.warning("%s, line %d: %s", path, number, error)
-            time = events[-1].time if events else 0.0
-            text = f"Line {number} of '{path}' is damaged, perhaps by a power cut, and was left out."
-            warnings.append(Warned(text=text, time=time))
-    return events, warnings
 
 
 def set_aside(folder: RunFolder) -> Path:
@@ -95,21 +85,28 @@ class Session:
         self.error: TunerError | None = None
         self._control = Control()
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        # Not Thread.join or is_alive: up to Python 3.12 a Ctrl-C inside them marks a living thread as ended.
+        self._idle = threading.Event()
+        self._idle.set()
         self._journal: IO[bytes] | None = None
 
     @property
     def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return not self._idle.is_set()
 
     @property
     def outcome(self) -> State | None:
         """How the last run of this session ended; None before the first one and while one runs."""
-        return None if self._thread is None or self.running else self.view.state
+        return None if self.plan is None or self.running else self.view.state
+
+    @property
+    def stopping(self) -> bool:
+        """A run is going on and was asked to stop."""
+        return self.running and self._control.stop.is_set()
 
     def runs(self) -> list[Path]:
         """The run folders below `root`, the latest first."""
-        found = [journal.parent for journal in (self.root / "runs").glob("*/events.jsonl")]
+        found = [path.parent for path in (self.root / "runs").glob("*/events.jsonl")]
         return sorted(found, key=lambda run: RunFolder(run).events.stat().st_mtime, reverse=True)
 
     def start(self, config_dir: Path) -> None:
@@ -133,10 +130,10 @@ class Session:
                 files.save_all(plan.settings, plan.folder.config)
             self._show(_view_before(plan))
             self.plan, self.error, self._control = plan, None, Control()
-            self._thread = threading.Thread(
+            self._idle.clear()
+            threading.Thread(
                 target=self._execute, args=(plan, self._control), name="run", daemon=True
-            )
-            self._thread.start()
+            ).start()
 
     def stop(self) -> None:
         """Ask the run to finish its step, save a checkpoint and end."""
@@ -156,8 +153,7 @@ class Session:
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until no run is going on, at most `timeout` seconds."""
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._idle.wait(timeout)
 
     def close(self) -> None:
         """Stop, and wait for the checkpoint."""
@@ -183,7 +179,7 @@ class Session:
         dtype: str = "float32",
         step: int | None = None,
     ) -> Any:
-        """Write the newest checkpoint, or that of `step`, as a file to use; `to` is a file or a folder."""
+        """Write the newest checkpoint, or that of `step`, to a .safetensors file or into a folder."""
         folder = RunFolder(run)
         checkpoint = _checkpoint(folder, step)
         settings = files.load_all(files.config_folder(run)).settings
@@ -193,6 +189,7 @@ class Session:
         target = folder.exports if to is None else to
         if target.suffix != ".safetensors":
             target = target / f"{folder.path.resolve().name}.safetensors"
+        target.parent.mkdir(parents=True, exist_ok=True)
         return write.export(checkpoint / ADAPTER_FILE, target, dialect, dtype, about)
 
     def render(
@@ -210,23 +207,23 @@ class Session:
 
     def _execute(self, plan: Plan, control: Control) -> None:
         """The run thread: whatever happens in it ends as an event."""
-        with _log_file(plan.folder.log), plan.folder.events.open("ab", buffering=0) as self._journal:
-            if self._journal.tell() and not plan.folder.events.read_bytes().endswith(b"\n"):
-                self._journal.write(b"\n")
-            try:
-                from tuner.training.run import run
+        try:
+            with _log_file(plan.folder.log), journal.open_end(plan.folder.events) as self._journal:
+                try:
+                    from tuner.training.run import run
 
-                run(plan, self._publish, control)
-            except BaseException as exception:  # noqa: BLE001 - nothing above a thread would say it
-                self._fail(exception)
+                    run(plan, self._publish, control)
+                except BaseException as exception:  # noqa: BLE001 - nothing above a thread would say it
+                    self._fail(exception)
+        finally:
+            self._idle.set()
 
     def _publish(self, event: Event) -> None:
         """Called by the run thread alone. The view moves on even if the disk takes no more journal."""
-        record = to_json(event)
         try:
             assert self._journal is not None
-            self._journal.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            log.info(" ".join(f"{name}={value}" for name, value in record.items() if name != "time"))
+            journal.append(self._journal, event)
+            log.info(" ".join(f"{name}={value}" for name, value in to_json(event).items() if name != "time"))
         finally:
             self.view = fold(self.view, event)
 
@@ -253,8 +250,8 @@ class Session:
 
 def _view_before(plan: Plan) -> RunView:
     """What is shown until the thread speaks: a resumed run with its history, a new one with its phases."""
-    journal = plan.folder.events
-    events = read_journal(journal)[0] if plan.first_step and journal.is_file() else []
+    path = plan.folder.events
+    events = journal.read(path)[0] if plan.first_step and path.is_file() else []
     started = RunStarted(
         run=plan.folder.name,
         phases=tuple(phase.name for phase in plan.phases),

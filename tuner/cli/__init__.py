@@ -1,0 +1,125 @@
+"""The command line, the second client of session: `python -m tuner COMMAND`, one row of `COMMANDS` each."""
+
+from __future__ import annotations
+
+import logging
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner import __version__
+from tuner.cli import commands, runs
+from tuner.cli.output import explained, report_error, tell, write_any_letter
+from tuner.export import catalog
+
+
+@dataclass(frozen=True)
+class Argument:
+    """As `ArgumentParser.add_argument` takes it."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+@dataclass(frozen=True)
+class Command:
+    """`run` gives the exit code; every command takes --json beside its own arguments."""
+
+    name: str
+    help: str
+    run: Callable[[Namespace], int]
+    arguments: tuple[Argument, ...] = ()
+
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 settings or files are wrong, 3 stopped by the user."
+
+DIR = _argument(
+    "dir", metavar="DIR", type=Path, help="a folder with the five files, or one that holds 'config'"
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command("train", "Start a run, or go on with it.", runs.train, (DIR,)),
+    Command(
+        "practice",
+        "Learn a new subject with the embedded practice model; needs no card and no download.",
+        runs.practice,
+        (_argument("--seed", type=int, metavar="N", help="seed of the training"),),
+    ),
+    Command("check", "Read all files and pictures, and say what is wrong.", commands.check, (DIR,)),
+    Command("plan", "Show what a run would do and need.", commands.plan, (DIR,)),
+    Command("dataset", "Show what becomes of each picture.", commands.dataset, (DIR,)),
+    Command(
+        "export",
+        "Write a run's LoRA as a file for ComfyUI.",
+        commands.export,
+        (
+            _argument("run", metavar="RUN", type=Path, help="the run folder"),
+            _argument("--to", metavar="PATH", type=Path, help="a file or folder; default: the run's exports"),
+            _argument("--dialect", choices=catalog.names(), default="comfyui"),
+            _argument("--dtype", choices=catalog.DTYPES, default="float32"),
+            _argument("--step", type=int, metavar="N", help="the checkpoint; default: the newest"),
+        ),
+    ),
+    Command(
+        "sample",
+        "Draw one picture.",
+        commands.sample,
+        (
+            DIR,
+            _argument("--adapter", metavar="FILE", type=Path, help="without it, the untuned model draws"),
+            _argument("--prompt", metavar="TEXT", required=True),
+            _argument("--seed", metavar="N", type=int, default=0),
+            _argument("--out", metavar="FILE", type=Path, required=True),
+            _argument("--width", metavar="PX", type=int),
+            _argument("--height", metavar="PX", type=int),
+            _argument("--steps", metavar="N", type=int, help="sampling steps"),
+            _argument("--guidance", metavar="X", type=float),
+        ),
+    ),
+    Command("doctor", "Check this computer.", commands.doctor),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. -> exit code"""
+    write_any_letter()
+    _log_to_console()
+    given = parser().parse_args(arguments)
+    try:
+        code: int = given.command(given)
+        return code
+    except KeyboardInterrupt:
+        tell("Ended.")
+        return runs.STOPPED
+    except Exception as exception:  # noqa: BLE001 - one of the two places where errors become sentences
+        return report_error(given, explained(exception))
+
+
+def parser() -> ArgumentParser:
+    whole = ArgumentParser(
+        prog="python -m tuner", description="Fine-tune FLUX.1 with LoRA.", epilog=EXIT_CODES
+    )
+    whole.add_argument("--version", action="version", version=__version__)
+    table = whole.add_subparsers(metavar="COMMAND", required=True)
+    for row in COMMANDS:
+        one = table.add_parser(row.name, help=row.help, description=row.help)
+        one.set_defaults(command=row.run)
+        one.add_argument("--json", action="store_true", help="exactly one JSON object on standard output")
+        for argument in row.arguments:
+            one.add_argument(*argument.names, **argument.options)
+    return whole
+
+
+def _log_to_console() -> None:
+    """Warnings go to standard error; tracebacks do not: they stand in a file, and the screen says where."""
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    console.addFilter(lambda record: record.exc_info is None)
+    logging.basicConfig(handlers=[console])

@@ -1,0 +1,137 @@
+"""The commands that look, count, draw or write one file."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tuner import files, machine
+from tuner.cli.output import picture_format, report, save_picture, tell
+from tuner.dataset import counts, scan, sheet
+from tuner.errors import ModelMissing
+from tuner.plan.phases import Plan
+from tuner.session import Session, prepare
+from tuner.settings.request import SampleRequest
+
+MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
+
+
+def check(arguments: Namespace) -> int:
+    """Read everything that a run would read, and say what stands out."""
+    plan = prepare(arguments.dir, resume=False)
+    left_out = [
+        {"file": str(one.path), "dataset": one.dataset, "reason": one.reason} for one in plan.index.left_out
+    ]
+    record = {"ok": True, "num_pictures": len(plan.index.pictures), "notes": plan.notes, "left_out": left_out}
+    lines = [f"Note: {note}" for note in plan.notes]
+    lines += [f"Left out: {one['file']}: {one['reason']}" for one in left_out]
+    report(
+        arguments,
+        record,
+        [*lines, f"The files are in order; {len(plan.index.pictures)} pictures will be used."],
+    )
+    return 0
+
+
+def plan(arguments: Namespace) -> int:
+    """What `train` would do now."""
+    made = prepare(arguments.dir)
+    record = {
+        "run": str(made.folder.path),
+        "num_steps": made.num_steps,
+        "first_step": made.first_step,
+        "resume_from": None if made.resume_from is None else str(made.resume_from),
+        "phases": [asdict(phase) for phase in made.phases],
+        "num_pictures": len(made.index.pictures),
+        "num_left_out": len(made.index.left_out),
+        "notes": made.notes,
+    }
+    report(arguments, record, _plan_lines(made))
+    return 0
+
+
+def _plan_lines(made: Plan) -> Iterator[str]:
+    start = f"from step {made.first_step}" if made.first_step else "from the start"
+    yield f"{made.folder.path}: {made.num_steps} steps, {start}, with {len(made.index.pictures)} pictures"
+    yield f"{'phase':<26}{'to do':>8}{'cached':>8}{'VRAM GB':>9}{'RAM GB':>8}"
+    for one in made.phases:
+        amount = f"{one.total - one.cached:>8}{one.cached:>8}" if one.total else " " * 16
+        yield f"{one.title:<26}{amount}{one.vram_gb:>9.1f}{one.ram_gb:>8.1f}"
+    yield from (f"Note: {note}" for note in made.notes)
+
+
+def dataset(arguments: Namespace) -> int:
+    """What becomes of each picture, and how often it is seen."""
+    settings = files.load_all(files.config_folder(arguments.dir)).settings
+    index = scan.scan(settings)
+    counts.require_enough(index, settings.optimization.gradient_accumulation_steps)
+    record = sheet.sheet(index, settings)
+    report(arguments, record, _dataset_lines(record))
+    return 0
+
+
+def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
+    for one in record["pictures"]:
+        if one["excluded"]:
+            yield f"{one['file']}: left out. {one['excluded']}"
+        else:
+            (width, height), (cut_width, cut_height) = one["original_size"], one["target_size"]
+            caption = " | ".join(one["captions"])
+            yield f"{one['file']}: {width} x {height} -> {cut_width} x {cut_height}, {caption!r}"
+    for one in record["datasets"]:
+        sizes = ", ".join(f"{name}: {number}" for name, number in one["buckets"].items())
+        yield (
+            f"{one['id']}: {one['samples_per_epoch']} samples and {one['batches_per_epoch']} batches "
+            f"an epoch; pictures by size: {sizes}"
+        )
+    yield (
+        f"{record['max_train_steps']} steps of {record['steps_per_epoch']} an epoch: "
+        f"{record['num_train_epochs']} epochs"
+    )
+
+
+def export(arguments: Namespace) -> int:
+    """A checkpoint of a run as a file to use."""
+    written = Session(Path.cwd()).export(
+        arguments.run, arguments.to, arguments.dialect, arguments.dtype, arguments.step
+    )
+    record = {"path": str(written.path), "dialect": written.dialect, "num_tensors": written.num_tensors}
+    report(
+        arguments, record, [f"Written: {written.path} ({written.num_tensors} tensors, for {written.dialect})"]
+    )
+    return 0
+
+
+def sample(arguments: Namespace) -> int:
+    """One picture, with an adapter or of the untuned model."""
+    picture_format(arguments.out)
+    if arguments.adapter is not None and not arguments.adapter.is_file():
+        raise ModelMissing(f"There is no adapter file '{arguments.adapter}'.")
+    request = SampleRequest(
+        arguments.prompt,
+        arguments.seed,
+        width=arguments.width,
+        height=arguments.height,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+    )
+    tell("Loading the model and drawing ...")
+    (image,) = Session(Path.cwd()).render(arguments.dir, [request], arguments.adapter)
+    save_picture(image, arguments.out)
+    record = {"path": str(arguments.out), "width": image.width, "height": image.height, **asdict(request)}
+    report(arguments, {**record, "width": image.width, "height": image.height}, [f"Written: {arguments.out}"])
+    return 0
+
+
+def doctor(arguments: Namespace) -> int:
+    """What this computer has and lacks; exit code 1 where something must be mended first."""
+    findings = machine.doctor()
+    lines = []
+    for one in findings:
+        lines.append(f"{MARKS[one.state]} {one.title + ':':<15}{one.sentence}")
+        lines += [f"     -> {one.mend}"] if one.mend else []
+    report(arguments, {"findings": [asdict(one) for one in findings]}, lines)
+    return 1 if any(one.state == "bad" for one in findings) else 0

@@ -1,0 +1,154 @@
+"""A run on the terminal: a bar for each phase, or plain lines where no terminal is; Ctrl-C stops the run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+from tqdm import tqdm
+
+from tuner.cli.output import tell
+from tuner.session import Session
+from tuner.view import PhaseView, RunView
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.2
+LINE_STEPS = 25
+"""A plain line comes after so many steps, or after a tenth of them all where that is less."""
+
+
+class Display(Protocol):
+    """What can follow a run (`show` its latest view, in the end `close`) and other long work (`each`)."""
+
+    def show(self, view: RunView) -> None: ...
+
+    def each(self, title: str, things: Iterable[T], total: int) -> Iterator[T]: ...
+
+    def close(self) -> None: ...
+
+
+def display() -> Display:
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+def watch(session: Session, shown: Display) -> None:
+    """Follow a run to its end. A first Ctrl-C asks it to stop and waits for that, a second one does not."""
+    while True:
+        try:
+            while session.running:
+                session.join(POLL_SECONDS)
+                shown.show(session.view)
+            shown.close()
+            return
+        except KeyboardInterrupt:
+            if session.stopping:
+                raise
+            session.stop()
+            tell(
+                "Stopping: the step is finished and a checkpoint saved first. Ctrl-C once more ends at once."
+            )
+
+
+class Lines:
+    """For log files and pipes: one line for each thing that happened."""
+
+    def __init__(self) -> None:
+        self._before = RunView()
+
+    def show(self, view: RunView) -> None:
+        for line in [
+            *phase_lines(self._before, view),
+            *news(self._before, view),
+            *milestone(self._before, view),
+        ]:
+            tell(line)
+        self._before = view
+
+    def each(self, title: str, things: Iterable[T], total: int) -> Iterator[T]:
+        tell(f"{title} ({total})")
+        yield from things
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class Bars:
+    """For terminals: the running phase as a bar, what happened above it."""
+
+    def __init__(self) -> None:
+        self._before = RunView()
+        self._bar: tqdm[Any] | None = None
+        self._phase = ""
+
+    def show(self, view: RunView) -> None:
+        for line in news(self._before, view):
+            tqdm.write(line, file=sys.stderr)
+        self._before = view
+        phase = next((p for p in view.phases if p.name == view.phase), None)
+        if phase is not None:
+            self._move(phase, view)
+
+    def each(self, title: str, things: Iterable[T], total: int) -> Iterator[T]:
+        yield from tqdm(things, desc=title, total=total, file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _move(self, phase: PhaseView, view: RunView) -> None:
+        if self._bar is None or self._phase != phase.name:
+            self.close()
+            first = view.first_step if phase.name == "train" else 0
+            self._bar = tqdm(desc=phase.title, total=phase.total or None, initial=first, file=sys.stderr)
+            self._phase = phase.name
+        self._bar.n = phase.total if phase.state == "done" else phase.done
+        if phase.name == "train" and view.smoothed_loss is not None:
+            self._bar.set_postfix_str(f"loss {view.smoothed_loss:.3f}", refresh=False)
+        self._bar.refresh()
+
+
+def phase_lines(before: RunView, after: RunView) -> list[str]:
+    """The phases that began since."""
+    known = (
+        {phase.name for phase in before.phases if phase.state != "waiting"}
+        if _same_run(before, after)
+        else set()
+    )
+    return [
+        f"{phase.title}{f' ({phase.total})' if phase.total else ''}"
+        for phase in after.phases
+        if phase.state in ("running", "done") and phase.name not in known
+    ]
+
+
+def news(before: RunView, after: RunView) -> list[str]:
+    """What happened since, whatever the phase."""
+    if not _same_run(before, after):
+        before = RunView()
+    known = {phase.name for phase in before.phases if phase.state == "skipped"}
+    skipped = [phase for phase in after.phases if phase.state == "skipped" and phase.name not in known]
+    lines = [f"{phase.title}: skipped, {phase.why}." for phase in skipped]
+    lines += [f"Note: {one.text}" for one in after.warnings[len(before.warnings) :]]
+    made = [one for one in after.checkpoints if one.step > after.first_step]
+    lines += [f"Saved {one.path}" for one in made if one not in before.checkpoints]
+    lines += [f"Exported {one.path}" for one in after.exports if one not in before.exports]
+    if after.state == "paused" != before.state:
+        lines.append(f"Paused at step {after.step}.")
+    return lines
+
+
+def milestone(before: RunView, after: RunView) -> list[str]:
+    """A line on the step where one is due, else nothing."""
+    every = max(1, min(LINE_STEPS, after.num_steps // 10))
+    first = before.step if _same_run(before, after) else after.first_step
+    if after.step // every <= first // every or after.loss is None:
+        return []
+    pace = f", {after.seconds_per_step:.2f} s a step" if after.seconds_per_step is not None else ""
+    left = f", {tqdm.format_interval(after.eta_seconds)} left" if after.eta_seconds else ""
+    return [f"  step {after.step} of {after.num_steps}, loss {after.smoothed_loss:.3f}{pace}{left}"]
+
+
+def _same_run(before: RunView, after: RunView) -> bool:
+    return before.started_at == after.started_at
