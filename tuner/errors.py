@@ -1,22 +1,22 @@
 """What can go wrong, in words for the user: one sentence, and the next step as a change of settings.
 
-    TunerError
-    +-- SettingsInvalid      one or several settings are wrong                      exit code 2
-    +-- ConfigFileBroken     one of the five files cannot be read                   exit code 2
-    +-- EmptyDataset         no picture is left to train on                         exit code 2
-    +-- DatasetTooSmall      fewer pictures than one batch needs                    exit code 2
-    +-- ModelMissing         no model at the given place                            exit code 2
-    +-- ModelGated           the licence is not accepted, or nobody is logged in    exit code 2
-    +-- RunMissing           no run, or no checkpoint of it, at the given place     exit code 2
-    +-- CheckpointMismatch   a checkpoint that belongs to other settings            exit code 2
-    +-- WillNotFit           forecast larger than the machine                       exit code 2
-    +-- BackendMissing       a library is not installed
-    +-- OutOfVram            during the run
-    +-- OutOfRam
-    +-- DiskFull
-    +-- GpuLost              the driver gave up; the app must be restarted
-    +-- LossDiverged         the loss is not a number any more
-    +-- Unexpected           everything else: the traceback stands in the log
+TunerError
++-- SettingsInvalid      one or several settings are wrong                      exit code 2
++-- ConfigFileBroken     one of the five files cannot be read                   exit code 2
++-- EmptyDataset         no picture is left to train on                         exit code 2
++-- DatasetTooSmall      fewer pictures than one batch needs                    exit code 2
++-- ModelMissing         no model at the given place                            exit code 2
++-- ModelGated           the licence is not accepted, or nobody is logged in    exit code 2
++-- RunMissing           no run, or no checkpoint of it, at the given place     exit code 2
++-- CheckpointMismatch   a checkpoint that belongs to other settings            exit code 2
++-- WillNotFit           forecast larger than the machine                       exit code 2
++-- BackendMissing       a library is not installed
++-- OutOfVram            during the run
++-- OutOfRam
++-- DiskFull
++-- GpuLost              the driver gave up; the app must be restarted
++-- LossDiverged         the loss is not a number any more
++-- Unexpected           everything else: the traceback stands in the log
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class TunerError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one setting; `path` is dotted (`optimization.optimizer`), `key` as in the file."""
+    """One thing that is wrong with one setting; `path` is dotted (`optimization.optimizer`), `key` as in the
+    file.
+    """
 
     path: str
     key: str
@@ -130,7 +132,9 @@ class Unexpected(TunerError):
 
 
 def explain(exception: BaseException) -> TunerError:
-    """The one mapping of foreign exceptions to ours; torch is recognised by name, so that it need not be imported."""
+    """The one mapping of foreign exceptions to ours; torch is recognised by name, so that it need not be
+    imported.
+    """
     if isinstance(exception, TunerError):
         return exception
     text, kind = str(exception), type(exception).__name__
@@ -142,28 +146,46 @@ def explain(exception: BaseException) -> TunerError:
         )
     if isinstance(exception, MemoryError) or "defaultcpuallocator" in lowered:
         return OutOfRam(
-            "The computer ran out of memory (RAM).", Advice("Close other programs or enlarge the page file, and start again.")
+            "The computer ran out of memory (RAM).",
+            Advice("Close other programs or enlarge the page file, and start again."),
         )
     if isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull("The disk is full.", Advice("Free some space and press Start again; nothing saved so far is lost."))
+        return DiskFull(
+            "The disk is full.",
+            Advice("Free some space and press Start again; nothing saved so far is lost."),
+        )
     if "cuda error" in lowered or "cudnn_status" in lowered or "cublas_status" in lowered:
-        return GpuLost("The graphics card stopped answering.", Advice("Restart the app; the run goes on from its last checkpoint."))
+        return GpuLost(
+            "The graphics card stopped answering.",
+            Advice("Restart the app; the run goes on from its last checkpoint."),
+        )
     if kind in ("GatedRepoError",) or "gated repo" in lowered or "401 client error" in lowered:
         return ModelGated(
             "The model may only be downloaded by people who accepted its licence.",
-            Advice("Accept the licence on its Hugging Face page, log in with `hf auth login`, and start again."),
+            Advice(
+                "Accept the licence on its Hugging Face page, log in with `hf auth login`, and start again."
+            ),
         )
-    if kind in ("RepositoryNotFoundError", "EntryNotFoundError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"):
+    if kind in (
+        "RepositoryNotFoundError",
+        "EntryNotFoundError",
+        "LocalEntryNotFoundError",
+        "OfflineModeIsEnabled",
+    ):
         return ModelMissing(
             "The model was not found on this computer, and it could not be downloaded.",
             Advice("Give a folder that holds it, or check the name and the network."),
         )
     if isinstance(exception, ModuleNotFoundError):
         return BackendMissing(
-            f"The library '{exception.name}' is not installed.", Advice("Run the installer once more (install.sh or install.bat).")
+            f"The library '{exception.name}' is not installed.",
+            Advice("Run the installer once more (install.sh or install.bat)."),
         )
     if isinstance(exception, PermissionError):
         return TunerError(
-            f"'{exception.filename}' may not be read or written by this user.", Advice("Change its permissions, or choose another folder.")
+            f"'{exception.filename}' may not be read or written by this user.",
+            Advice("Change its permissions, or choose another folder."),
         )
-    return Unexpected(f"Something unforeseen happened ({kind}: {text.splitlines()[0] if text else 'no message'}).")
+    return Unexpected(
+        f"Something unforeseen happened ({kind}: {text.splitlines()[0] if text else 'no message'})."
+    )

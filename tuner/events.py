@@ -1,4 +1,6 @@
-"""What a run says while it goes: frozen records of numbers, strings and paths (as text), each of which survives JSON."""
+"""What a run says while it goes: frozen records of numbers, strings and paths (as text), each of which
+survives JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_type_hints
-
 
 PHASES: tuple[tuple[str, str], ...] = (
     ("text", "Read the captions"),
@@ -38,7 +39,9 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseStarted(Event):
-    """`total` counts what `PhaseProgress.done` counts (captions, pictures, steps); 0 where nothing can be counted."""
+    """`total` counts what `PhaseProgress.done` counts (captions, pictures, steps); 0 where nothing can be
+    counted.
+    """
 
     name: str
     total: int = 0
@@ -70,7 +73,9 @@ class StepDone(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleReady(Event):
-    """A preview: `name` is the prompt's short name in the library, `path` the picture. Step 0 is the baseline."""
+    """A preview: `name` is the prompt's short name in the library, `path` the picture. Step 0 is the
+    baseline.
+    """
 
     step: int
     name: str

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuner.adapters.shape import LoraShape
+
 if TYPE_CHECKING:
     import torch
 
@@ -13,20 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LoraShape:
-    """A LoRA in plain values; `alpha` over `rank` scales the effect, `targets` are module-name endings."""
-
-    rank: int
-    alpha: float
-    dropout: float
-    init: str
-    targets: tuple[str, ...]
-    seed: int
-
-
-@dataclass(frozen=True)
 class Algorithm:
-    """`attach` freezes nothing: the transformer must come frozen, and leaves with trainable adapter layers inside."""
+    """`attach` freezes nothing: the transformer must come frozen, and leaves with trainable adapter layers
+    inside.
+    """
 
     name: str
     title: str

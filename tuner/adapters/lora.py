@@ -10,7 +10,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from tuner.adapters.catalog import LoraShape
+from tuner.adapters.shape import LoraShape
 from tuner.errors import Advice, CheckpointMismatch, TunerError
 
 _PEFT_NAME = "default"
@@ -19,7 +19,8 @@ _PEFT_NAME = "default"
 class Adapter:
     """The trainable layers inside a transformer, and their way to and from a file.
 
-    Tensors leave as `transformer.<module>.lora_A.weight` (r, in), `.lora_B.weight` (out, r) and `.alpha`, float32.
+    Tensors leave as `transformer.<module>.lora_A.weight` (r, in), `.lora_B.weight` (out, r) and `.alpha`,
+    float32.
     """
 
     def __init__(self, transformer: nn.Module) -> None:
@@ -40,13 +41,18 @@ class Adapter:
         return found
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Takes the values of `tensors`, named as `tensors()` names them; raises CheckpointMismatch on any difference."""
+        """Takes the values of `tensors`, named as `tensors()` names them; raises CheckpointMismatch on any
+        difference.
+        """
         weights = dict(self._weights())
         given = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
-        wrong = sorted(weights.keys() ^ given.keys()) or [k for k in weights if weights[k].shape != given[k].shape]
+        wrong = sorted(weights.keys() ^ given.keys()) or [
+            k for k in weights if weights[k].shape != given[k].shape
+        ]
         if wrong:
             raise CheckpointMismatch(
-                f"The adapter file does not fit these settings ({len(wrong)} tensors differ, the first is '{wrong[0]}').",
+                f"The adapter file does not fit these settings: {len(wrong)} tensors differ, "
+                f"the first is '{wrong[0]}'.",
                 Advice("Use the rank and targets that the file was made with, or start a new run."),
             )
         with torch.no_grad():
@@ -75,7 +81,8 @@ class Adapter:
 
 
 def attach(transformer: nn.Module, shape: LoraShape) -> Adapter:
-    """Puts a fresh LoRA on every targeted layer: B is zero, so the effect starts at nothing. Seeded; float32."""
+    """Puts a fresh LoRA on every targeted layer: B is zero, so the effect starts at nothing. Seeded; float32.
+    """
     config = LoraConfig(
         r=shape.rank,
         lora_alpha=shape.alpha,

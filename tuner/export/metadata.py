@@ -15,7 +15,6 @@ from pathlib import PurePath, PureWindowsPath
 
 import tuner
 from tuner.export.private import is_private
-from tuner.flux import catalog
 from tuner.settings.run import RunSettings
 from tuner.settings.saving import Saving
 
@@ -42,7 +41,7 @@ def metadata(
 
 
 def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, str]:
-    flavour, trigger = _flavour(settings), _trigger(settings)
+    flavour, trigger = settings.flavour, _trigger(settings)
     call = f" Call it with '{trigger}' in the prompt." if trigger else ""
     precision = settings.memory.base_model_precision
     same = (
@@ -107,13 +106,6 @@ def _kohya(settings: RunSettings, step: int, started_at: float | None, finished:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
-def _flavour(settings: RunSettings) -> catalog.Flavour:
-    """The one that was chosen; krea where neither a flavour nor a model is given."""
-    model = settings.model
-    given = model.pretrained_model_name_or_path or model.pretrained_transformer_model_name_or_path
-    return catalog.flavour(model.model_flavour or ("dev" if given else "krea"))
-
-
 def _trigger(settings: RunSettings) -> str:
     return _public(settings.trigger)
 
@@ -140,7 +132,7 @@ def _model_name(settings: RunSettings) -> str | None:
     model = settings.model
     given = model.pretrained_transformer_model_name_or_path or model.pretrained_model_name_or_path
     if given is None:
-        return _flavour(settings).repository
+        return settings.flavour.repository
     return given if HUB_NAME.fullmatch(given) and _public(given) else None
 
 

@@ -13,7 +13,8 @@ from tuner.flux.objective import predict_velocity, shifted
 
 
 def sampling_sigmas(num_steps: int, num_tokens: int, scheduler: Mapping[str, Any]) -> Tensor:
-    """The N + 1 sigmas of a preview, 1 down to 0, as diffusers' FluxPipeline takes them from the scheduler's settings.
+    """The N + 1 sigmas of a preview, 1 down to 0, as diffusers' FluxPipeline takes them from the scheduler's
+    settings.
 
     With dynamic shifting mu is linear in the number of image tokens; without it the static `shift` counts.
     """
@@ -45,6 +46,8 @@ def denoise(
 
 
 def initial_noise(channels: int, height: int, width: int, seed: int) -> Tensor:
-    """(1, C, H, W) float32 noise of a seed, drawn on the CPU so that every machine starts from the same picture."""
+    """(1, C, H, W) float32 noise of a seed, drawn on the CPU so that every machine starts from the same
+    picture.
+    """
     generator = torch.Generator().manual_seed(seed)
     return torch.randn((1, channels, height, width), generator=generator)

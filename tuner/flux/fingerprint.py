@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 def fingerprint(source: str, part: str, revision: str | None = None) -> str:
-    """Of subfolder `part` of a model folder: names, sizes and times of its files; of a hub name: the name itself.
+    """Of subfolder `part` of a model folder: names, sizes and times of its files; of a hub name: the name
+    itself.
 
     Sizes and times instead of contents, since a real text encoder has 10 GB.
     """

@@ -68,18 +68,23 @@ def _load(kind: Any, source: Source, **options: Any) -> Any:
     if source.variant and kind not in (AutoTokenizer,):
         options["variant"] = source.variant
     try:
-        return kind.from_pretrained(source.place, subfolder=source.subfolder or "", revision=source.revision, **options)
+        return kind.from_pretrained(
+            source.place, subfolder=source.subfolder or "", revision=source.revision, **options
+        )
     except (OSError, ValueError) as error:
         if Path(source.place).exists():
             raise ModelMissing(
-                f"The model part '{source.subfolder}' in '{source.place}' cannot be read ({_first_line(error)}).",
+                f"The model part '{source.subfolder}' in '{source.place}' cannot be read "
+                f"({_first_line(error)}).",
                 Advice("Copy or download that folder again."),
             ) from error
         if type(error).__name__ == "GatedRepoError" or "gated" in str(error).lower():
             raise
         raise ModelMissing(
             f"The model '{source.place}' was not found on this computer and could not be fetched.",
-            Advice("Give a folder that holds it, or check its name, the network and the login (`hf auth login`)."),
+            Advice(
+                "Give a folder that holds it, or check its name, the network and the login (`hf auth login`)."
+            ),
         ) from error
 
 
@@ -90,14 +95,20 @@ def _check_weights(folder: Path) -> None:
             head = file.read(8)
             length = int.from_bytes(head, "little")
             if len(head) < 8 or length > path.stat().st_size:
-                raise TunerError(f"The weight file '{path}' is damaged.", Advice("Copy or download it again."))
+                raise TunerError(
+                    f"The weight file '{path}' is damaged.", Advice("Copy or download it again.")
+                )
             try:
                 header = json.loads(file.read(length))
             except ValueError as error:
-                raise TunerError(f"The weight file '{path}' is damaged.", Advice("Copy or download it again.")) from error
+                raise TunerError(
+                    f"The weight file '{path}' is damaged.", Advice("Copy or download it again.")
+                ) from error
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         if 8 + length + max(ends, default=0) != path.stat().st_size:
-            raise TunerError(f"The weight file '{path}' is not complete.", Advice("Copy or download it again."))
+            raise TunerError(
+                f"The weight file '{path}' is not complete.", Advice("Copy or download it again.")
+            )
 
 
 def _first_line(error: BaseException) -> str:

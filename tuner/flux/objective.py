@@ -1,6 +1,8 @@
 """The rectified-flow objective of FLUX: which sigma, which noise, which loss. Pure functions on tensors.
 
-    x_sigma = (1 - sigma) * x0 + sigma * noise        target = noise - x0        timestep given to the transformer = sigma
+    x_sigma = (1 - sigma) * x0 + sigma * noise
+    target  = noise - x0
+    timestep given to the transformer = sigma
 
 Source: "Scaling Rectified Flow Transformers" (Esser et al., 2024), and black-forest-labs/flux for the shift.
 """
@@ -18,7 +20,9 @@ from tuner.flux import latents as lat
 
 @dataclass(frozen=True)
 class SigmaSchedule:
-    """How sigmas are drawn; `kind` is sigmoid, uniform or beta. `shift` 0 means none; `auto_shift` follows the size."""
+    """How sigmas are drawn; `kind` is sigmoid, uniform or beta. `shift` 0 means none; `auto_shift` follows
+    the size.
+    """
 
     kind: str = "sigmoid"
     scale: float = 1.0
@@ -59,18 +63,25 @@ def add_noise(latents: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
 
 
 def predict_velocity(
-    transformer: torch.nn.Module, noisy: Tensor, sigmas: Tensor, prompts: tuple[Tensor, Tensor], guidance: float | None
+    transformer: torch.nn.Module,
+    noisy: Tensor,
+    sigmas: Tensor,
+    prompts: tuple[Tensor, Tensor],
+    guidance: float | None,
 ) -> Tensor:
     """The transformer's velocity for (B, C, H, W) latents, same shape.
 
-    `prompts` is (pooled (B, P), prompt embeddings (B, L, D)); `guidance` is None where the flavour embeds none.
+    `prompts` is (pooled (B, P), prompt embeddings (B, L, D)); `guidance` is None where the flavour embeds
+    none.
     """
     pooled, embeddings = prompts
     batch, _, height, width = noisy.shape
     tokens = transformer(
         hidden_states=lat.pack(noisy),
         timestep=sigmas.to(noisy.dtype),
-        guidance=None if guidance is None else torch.full((batch,), guidance, device=noisy.device, dtype=noisy.dtype),
+        guidance=None
+        if guidance is None
+        else torch.full((batch,), guidance, device=noisy.device, dtype=noisy.dtype),
         pooled_projections=pooled,
         encoder_hidden_states=embeddings,
         txt_ids=lat.text_ids(embeddings.shape[1], noisy.device),

@@ -1,7 +1,8 @@
-"""What `flux_lora_target` means: module-name endings of diffusers' `FluxTransformer2DModel`, one row a choice.
+"""What `flux_lora_target` means: module-name endings of diffusers' `FluxTransformer2DModel`, one row a
+choice.
 
-A module is trained when its path equals an ending or ends with "." + the ending (PEFT's rule). `proj_out` therefore
-also catches the transformer's own last layer, and `norm.linear` just the single blocks.
+A module is trained when its path equals an ending or ends with "." + the ending (PEFT's rule). `proj_out`
+therefore also catches the transformer's own last layer, and `norm.linear` just the single blocks.
 """
 
 from __future__ import annotations

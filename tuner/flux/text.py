@@ -22,7 +22,9 @@ class TextEncoders:
 
 @torch.no_grad()
 def encode(texts: list[str], encoders: TextEncoders) -> tuple[Tensor, Tensor]:
-    """(pooled (B, P), prompt embeddings (B, L, D)) as diffusers' FluxPipeline computes them: padding is not masked."""
+    """(pooled (B, P), prompt embeddings (B, L, D)) as diffusers' FluxPipeline computes them: padding is not
+    masked.
+    """
     device = next(encoders.encoder_2.parameters()).device
     clip = _tokens(encoders.tokenizer_1, texts, encoders.tokenizer_1.model_max_length)
     t5 = _tokens(encoders.tokenizer_2, texts, encoders.num_tokens)
@@ -31,4 +33,6 @@ def encode(texts: list[str], encoders: TextEncoders) -> tuple[Tensor, Tensor]:
 
 
 def _tokens(tokenizer: Any, texts: list[str], length: int) -> Tensor:
-    return tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(
+        texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids

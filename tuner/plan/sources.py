@@ -1,4 +1,6 @@
-"""What a run reads and keeps: where the model's parts lie, how cache entries are named, which texts and previews it wants."""
+"""What a run reads and keeps: where the model's parts lie, how cache entries are named, which texts and
+previews it wants.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ from pathlib import Path
 
 from tuner.dataset import keys
 from tuner.dataset.index import DatasetIndex, Picture
-from tuner.flux import catalog
 from tuner.flux.fingerprint import fingerprint
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
+from tuner.settings.sampling import preview_sizes
 
 
 def model_place(settings: RunSettings) -> str:
     """The folder or hub name of the whole model: what was given, else the flavour's own."""
-    return settings.model.pretrained_model_name_or_path or flavour(settings).repository
+    return settings.model.pretrained_model_name_or_path or settings.flavour.repository
 
 
 def vae_place(settings: RunSettings) -> str:
@@ -31,15 +33,9 @@ def transformer_place(settings: RunSettings) -> tuple[str, str | None]:
     return own, None if subfolder == "none" else subfolder
 
 
-def flavour(settings: RunSettings) -> catalog.Flavour:
-    """The flavour that was chosen; krea where neither a flavour nor a model is given, as in SimpleTuner."""
-    given = settings.model.pretrained_model_name_or_path
-    return catalog.flavour(settings.model.model_flavour or ("dev" if given else "krea"))
-
-
 def num_text_tokens(settings: RunSettings) -> int:
     """The length to which T5 pads: the setting, else what the flavour was trained with."""
-    return settings.model.tokenizer_max_length or flavour(settings).num_text_tokens
+    return settings.model.tokenizer_max_length or settings.flavour.num_text_tokens
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,9 @@ def cache_names(settings: RunSettings) -> CacheNames:
 
 
 def texts(settings: RunSettings, index: DatasetIndex) -> tuple[str, ...]:
-    """Every text that the run will need, once: captions, the empty one where captions are dropped, sample prompts."""
+    """Every text that the run will need, once: captions, the empty one where captions are dropped, sample
+    prompts.
+    """
     wanted = [caption for picture in index.pictures for caption in picture.captions]
     if settings.objective.caption_dropout_probability > 0:
         wanted.append("")
@@ -111,20 +109,3 @@ def preview_seed(settings: RunSettings) -> int:
     """`validation_seed`, else the run's seed, else 0."""
     given = settings.sampling.validation_seed
     return given if given is not None else settings.optimization.seed or 0
-
-
-def preview_sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """(width, height) of "1024", "1024x768" or a comma list; each edge rounded to 16 px, which FLUX needs.
-
-    A single number below 64 counts megapixels, as in SimpleTuner ("1" is 1024 x 1024). Raises ValueError.
-    """
-    return tuple(_preview_size(part.strip().lower()) for part in text.split(","))
-
-
-def _preview_size(part: str) -> tuple[int, int]:
-    numbers = [float(number) for number in part.split("x")]
-    if len(numbers) == 1:
-        edge = numbers[0] if numbers[0] >= 64 else 1024 * numbers[0] ** 0.5
-        numbers = [edge, edge]
-    width, height = (max(16, round(number / 16) * 16) for number in numbers)
-    return width, height

@@ -15,7 +15,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tuner.practice", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="gets model/ (the pipeline) and pictures/")
     parser.add_argument("--work", type=Path, help="keeps the stages, so that an interrupted build goes on")
-    parser.add_argument("--share", type=float, default=1.0, help="of the full amount of training, for a quick look")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the full amount of training, for a quick look"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     amounts = Amounts().shortened(arguments.share) if arguments.share < 1 else Amounts()

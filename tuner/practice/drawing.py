@@ -1,7 +1,9 @@
-"""The pictures of the practice model: flat icons on plain backgrounds, drawn by this program and nothing else.
+"""The pictures of the practice model: flat icons on plain backgrounds, drawn by this program and nothing
+else.
 
-A `Scene` says what is on a picture; `draw` paints it. Shapes are written in a frame where the icon fills the square
-from (-1, -1) to (1, 1), y pointing down, so that size, place and tilt are one affine map for all of them.
+A `Scene` says what is on a picture; `draw` paints it. Shapes are written in a frame where the icon fills the
+square from (-1, -1) to (1, 1), y pointing down, so that size, place and tilt are one affine map for all of
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows; `size` is the icon's half extent in half frames, `x` and `y` its centre in -1..1."""
+    """What one picture shows; `size` is the icon's half extent in half frames, `x` and `y` its centre in
+    -1..1.
+    """
 
     icon: str
     colour: str
@@ -309,7 +313,13 @@ def random_scene(rng: random.Random) -> Scene:
     background = rng.choice(tuple(COLOURS))
     colour = rng.choice([name for name in COLOURS if name != background])
     dice = rng.random()
-    size = rng.uniform(0.56, 0.70) if dice < 0.8 else rng.uniform(0.36, 0.44) if dice < 0.9 else rng.uniform(0.80, 0.88)
+    size = (
+        rng.uniform(0.56, 0.70)
+        if dice < 0.8
+        else rng.uniform(0.36, 0.44)
+        if dice < 0.9
+        else rng.uniform(0.80, 0.88)
+    )
     return Scene(
         icon,
         colour,
@@ -323,10 +333,15 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def random_doodle(rng: random.Random, size_px: int = PICTURE_PX) -> Image.Image:
-    """Polygons, lines and smooth noise: what the VAE sees besides icons, so that it also carries the unseen."""
-    small = Image.frombytes("L", (6, 6), rng.randbytes(36)).resize((size_px, size_px), Image.Resampling.BICUBIC)
+    """Polygons, lines and smooth noise: what the VAE sees besides icons, so that it also carries the unseen.
+    """
+    small = Image.frombytes("L", (6, 6), rng.randbytes(36)).resize(
+        (size_px, size_px), Image.Resampling.BICUBIC
+    )
     pick = [tuple(rng.randrange(256) for _ in range(3)) for _ in range(8)]
-    image = Image.composite(Image.new("RGB", small.size, pick[0]), Image.new("RGB", small.size, pick[1]), small)
+    image = Image.composite(
+        Image.new("RGB", small.size, pick[0]), Image.new("RGB", small.size, pick[1]), small
+    )
     pen = ImageDraw.Draw(image)
     for colour in pick[2 : 2 + rng.randrange(1, 6)]:
         points = [(rng.uniform(0, size_px), rng.uniform(0, size_px)) for _ in range(rng.randrange(3, 6))]

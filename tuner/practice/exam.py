@@ -4,11 +4,13 @@ The score of one sample is its likeness to the held-out subject, in 0..1:
 
     1 - (squared error to the drawn subject) / (squared error of an empty background to the drawn subject)
 
-with the subject drawn at the size and place where the ratio is best, and negative values counted as 0. A perfect icon
-scores 1, an empty background 0, another object about 0 to 0.3; the practice pictures themselves score about 0.9. The exam
-asks for 24 samples: four backgrounds of the practice pictures and four that the subject was never shown on, three
-sampling seeds each. It is passed when the mean over them rises by at least `PASS_GAIN` over the untuned model's: an
-untrained or random LoRA gains nothing.
+with the subject drawn at the size and place where the ratio is best, and negative values counted as 0. A
+perfect icon scores 1, an empty background 0, another object about 0 to 0.3; the practice pictures themselves
+score about
+0.9. The exam asks for 24 samples: four backgrounds of the practice pictures and four that the subject was
+never shown on,
+three sampling seeds each. It is passed when the mean over them rises by at least `PASS_GAIN` over the untuned
+model's: an untrained or random LoRA gains nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tuner.settings.request import SampleRequest
 from tuner.practice.drawing import COLOURS
 from tuner.practice.pictures import NEW_BACKGROUNDS, SEEN_BACKGROUNDS, caption, drawn_subject
+from tuner.settings.request import SampleRequest
 
 PASS_GAIN = 0.4
 SEEDS = (1, 2, 3)
@@ -65,7 +67,9 @@ def grade(base: Sequence[Image.Image], tuned: Sequence[Image.Image]) -> Grade:
 
 
 def likeness(picture: Image.Image, background: str) -> float:
-    """How much `picture` shows the subject on `background`, in 0..1; the formula stands at the top of this file."""
+    """How much `picture` shows the subject on `background`, in 0..1; the formula stands at the top of this
+    file.
+    """
     subject, cover = _drawn_subjects()
     ground = np.asarray(COLOURS[background], np.float32) / 255
     drawn = subject + (1 - cover) * ground
@@ -102,13 +106,15 @@ def _mean_likeness(pictures: Sequence[Image.Image]) -> float:
 
 @lru_cache(maxsize=1)
 def _drawn_subjects() -> tuple[Floats, Floats]:
-    """The subject at every size and place, as colour times cover and cover, (N, 64, 64, 3) and (N, 64, 64, 1).
+    """The subject at every size and place, as colour times cover and cover, (N, 64, 64, 3) and (N, 64, 64,
+    1).
 
     Cover comes from drawing on white and on black: where both agree the subject hides the background.
     """
     grid = [(size, x, y) for size in _SIZES for x in _PLACES for y in _PLACES]
     white, black = (
-        np.stack([np.asarray(drawn_subject(name, *where), np.float32) / 255 for where in grid]) for name in ("white", "black")
+        np.stack([np.asarray(drawn_subject(name, *where), np.float32) / 255 for where in grid])
+        for name in ("white", "black")
     )
     span = (np.asarray(COLOURS["white"], np.float32) - np.asarray(COLOURS["black"], np.float32)) / 255
     cover = 1 - ((white - black) / span).mean(-1, keepdims=True)

@@ -16,7 +16,9 @@ VAE_CHANNELS = (16, 16, 48, 96)
 
 
 def transformer() -> FluxTransformer2DModel:
-    """2 double and 5 single blocks, 6 heads of 32; modulation and output start at zero, so training starts calm."""
+    """2 double and 5 single blocks, 6 heads of 32; modulation and output start at zero, so training starts
+    calm.
+    """
     model = FluxTransformer2DModel(
         in_channels=64,
         num_layers=2,
@@ -64,8 +66,8 @@ def text_encoders() -> tuple[CLIPTextModel, T5EncoderModel]:
 def vae() -> AutoencoderKL:
     """An 8x VAE with 16 latent channels that starts as a plain average-down, nearest-up copier.
 
-    From the default start two VAEs of this size stayed at 16 and 20 dB. Pairs of channels (x, -x) pass the final
-    SiLU unharmed, since silu(x) - silu(-x) = x.
+    From the default start two VAEs of this size stayed at 16 and 20 dB. Pairs of channels (x, -x) pass the
+    final SiLU unharmed, since silu(x) - silu(-x) = x.
     """
     model = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -106,7 +108,10 @@ def _near_copy(name: str, conv: nn.Conv2d) -> None:
             conv.weight[k, k, :2, :2] = 0.25
         return
     out_of_pairs = name.endswith("conv_out")
-    into_pairs = name in ("encoder.down_blocks.3.resnets.0.conv_shortcut", "decoder.up_blocks.2.resnets.0.conv_shortcut")
+    into_pairs = name in (
+        "encoder.down_blocks.3.resnets.0.conv_shortcut",
+        "decoder.up_blocks.2.resnets.0.conv_shortcut",
+    )
     for k in range(min(rows, columns)):
         if out_of_pairs and k < 3:
             conv.weight[k, k, middle, middle] = 1.0

@@ -1,4 +1,6 @@
-"""The practice pictures: ten views of a little house that the practice model has never seen, each with its caption."""
+"""The practice pictures: ten views of a little house that the practice model has never seen, each with its
+caption.
+"""
 
 from __future__ import annotations
 

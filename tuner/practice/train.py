@@ -1,14 +1,13 @@
-"""The four stages that train the practice model from nothing, each on two processes of one thread.
+"""The stages that train the practice model from nothing, on two processes of one thread.
 
-Two threads in one process stall badly when a machine is shared; two processes meet once a step to average gradients.
-Every stage writes its result into the work folder and is skipped when it is already there.
+Two threads in one process stall badly when a machine is shared; two processes meet once a step to average
+gradients. Every stage writes its result into the work folder and is skipped when it is already there.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tuner.flux import latents as lat
 from tuner.practice import parts
-from tuner.practice.drawing import PICTURE_PX, draw, random_doodle, random_scene
+from tuner.practice.drawing import PICTURE_PX, Scene, draw, random_doodle, random_scene
 from tuner.practice.words import caption, clip_tokenizer, t5_tokenizer
 
 log = logging.getLogger(__name__)
@@ -52,38 +52,44 @@ class Amounts:
     decoder_steps: int = 1_000
 
     def shortened(self, factor: float) -> Amounts:
-        counts = {name: max(2, int(value * factor)) for name, value in vars(self).items() if "batch" not in name}
+        counts = {
+            name: max(2, int(value * factor)) for name, value in vars(self).items() if "batch" not in name
+        }
         return Amounts(**{**vars(self), **counts})
 
 
 def build(work: Path, out: Path, amounts: Amounts) -> None:
     """Makes the practice model in `out`; `work` keeps the stages, so that an interrupted build goes on."""
     work.mkdir(parents=True, exist_ok=True)
+    (work / "meeting").unlink(missing_ok=True)
     if not (work / "pictures.safetensors").exists():
         _draw_pictures(work, amounts.pictures)
-    for stage in (_train_vae, _encode_pictures, _train_transformer, _distil_guidance, _train_decoder):
-        if not (work / _RESULTS[stage]).exists():
-            started = time.monotonic()
-            mp.spawn(_worker, args=(stage, work, amounts), nprocs=WORKERS)
-            log.info("%s took %.0f s", stage.__name__.strip("_"), time.monotonic() - started)
+    if any(not (work / result).exists() for result in _STAGES.values()):
+        mp.spawn(_worker, args=(work, amounts), nprocs=WORKERS)
     vae = _vae_with_scale(work)
     vae.load_state_dict(load_file(work / "decoder.safetensors"))
     transformer, encoders = _load_model(work / "guided.safetensors")
     parts.save_pipeline(out, vae, transformer, encoders)
 
 
-def _worker(rank: int, stage: Callable[[Path, Amounts], None], work: Path, amounts: Amounts) -> None:
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s")
+def _worker(rank: int, work: Path, amounts: Amounts) -> None:
+    logging.basicConfig(
+        level=logging.INFO if rank == 0 else logging.WARNING, format="%(asctime)s %(message)s"
+    )
     torch.set_num_threads(1)
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    dist.init_process_group("gloo", init_method=f"file://{work}/meeting-{stage.__name__}", rank=rank, world_size=WORKERS)
-    torch.manual_seed(1000 + rank)
+    meeting = work / "meeting"
+    dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=WORKERS)
     try:
-        stage(work, amounts)
-        dist.barrier()
+        for stage, result in _STAGES.items():
+            if not (work / result).exists():
+                started = time.monotonic()
+                torch.manual_seed(1000 + rank)
+                stage(work, amounts)
+                log.info("%s took %.0f s", stage.__name__.strip("_"), time.monotonic() - started)
+            dist.barrier()
     finally:
         dist.destroy_process_group()
-        (work / f"meeting-{stage.__name__}").unlink(missing_ok=True)
+        meeting.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------- pictures
@@ -96,14 +102,16 @@ def _draw_pictures(work: Path, count: int) -> None:
     captions = [caption(scene, rng) for scene in scenes]
     with mp.Pool(WORKERS) as pool:
         pictures = np.stack(pool.map(_picture, scenes, chunksize=256))
-    clip = clip_tokenizer()(captions, padding="max_length", max_length=16, truncation=True, return_tensors="pt")
+    clip = clip_tokenizer()(
+        captions, padding="max_length", max_length=16, truncation=True, return_tensors="pt"
+    )
     t5 = t5_tokenizer()(captions, padding="max_length", max_length=24, truncation=True, return_tensors="pt")
     rows = {"pictures": torch.from_numpy(pictures), "clip": clip.input_ids, "t5": t5.input_ids}
     save_file(rows, work / "pictures.safetensors")
 
 
-def _picture(scene: object) -> np.ndarray:
-    return np.asarray(draw(scene))  # type: ignore[arg-type]
+def _picture(scene: Scene) -> NDArray[np.uint8]:
+    return np.asarray(draw(scene))
 
 
 def _to_unit(pictures: Tensor) -> Tensor:
@@ -172,7 +180,8 @@ def _train_decoder(work: Path, amounts: Amounts) -> None:
 
 
 def _encode_pictures(work: Path, amounts: Amounts) -> None:
-    """Posterior mean and deviation of every training picture, with the mean and deviation over all of them."""
+    """Posterior mean and deviation of every training picture, with the mean and deviation over all of them.
+    """
     vae = parts.vae()
     vae.load_state_dict(load_file(work / "vae.safetensors"))
     pictures = load_file(work / "pictures.safetensors")["pictures"][dist.get_rank() :: WORKERS]
@@ -224,7 +233,8 @@ def _latent_batches(work: Path, batch: int) -> Iterator[_Batch]:
 
 
 def _draw_sigmas(count: int) -> Tensor:
-    """Logit-normal, three in ten uniform; one in 25 exactly 1, so that sampling from pure noise is trained."""
+    """Logit-normal, three in ten uniform; one in 25 exactly 1, so that sampling from pure noise is trained.
+    """
     sigmas = torch.where(torch.rand(count) < 0.3, torch.rand(count), torch.sigmoid(torch.randn(count)))
     return torch.where(torch.rand(count) < 0.04, torch.ones(count), sigmas)[:, None, None]
 
@@ -233,7 +243,9 @@ def _encode_text(encoders: tuple[nn.Module, nn.Module], clip: Tensor, t5: Tensor
     return encoders[0](clip).pooler_output, encoders[1](t5)[0]
 
 
-def _velocity(transformer: nn.Module, noisy: Tensor, sigmas: Tensor, text: tuple[Tensor, Tensor], guidance: Tensor) -> Tensor:
+def _velocity(
+    transformer: nn.Module, noisy: Tensor, sigmas: Tensor, text: tuple[Tensor, Tensor], guidance: Tensor
+) -> Tensor:
     pooled, prompt = text
     return transformer(
         hidden_states=noisy,
@@ -321,7 +333,9 @@ class _Average:
 
     def copy_to(self, models: list[nn.Module]) -> None:
         with torch.no_grad():
-            for live, kept in zip((p for model in models for p in model.parameters()), self._kept, strict=True):
+            for live, kept in zip(
+                (p for model in models for p in model.parameters()), self._kept, strict=True
+            ):
                 live.copy_(kept)
 
 
@@ -334,7 +348,9 @@ def _optimize(
     flat: float,
     after_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """AdamW with gradients averaged over the workers; `rate` holds for the share `flat`, then a cosine to zero."""
+    """AdamW with gradients averaged over the workers; `rate` holds for the share `flat`, then a cosine to
+    zero.
+    """
     parameters = [p for model in models for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     started, shown = time.monotonic(), 0.0
@@ -351,11 +367,19 @@ def _optimize(
         after_step()
         shown = 0.98 * shown + 0.02 * value.item() if step else value.item()
         if (step + 1) % 100 == 0:
-            log.info("step %d of %d, loss %.4f, %.2f s a step", step + 1, steps, shown, (time.monotonic() - started) / (step + 1))
+            log.info(
+                "step %d of %d, loss %.4f, %.2f s a step",
+                step + 1,
+                steps,
+                shown,
+                (time.monotonic() - started) / (step + 1),
+            )
 
 
 def _average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Copies the mean into each gradient, which keeps its own memory layout: the fused optimizer relies on it."""
+    """Copies the mean into each gradient, which keeps its own memory layout: the fused optimizer relies on
+    it.
+    """
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
@@ -377,7 +401,9 @@ def _save_once(state: dict[str, Tensor], path: Path) -> None:
 
 def _save_model(path: Path, transformer: nn.Module, encoders: tuple[nn.Module, nn.Module]) -> None:
     named = {"transformer": transformer, "clip": encoders[0], "t5": encoders[1]}
-    state = {f"{part}.{name}": t.clone() for part, model in named.items() for name, t in model.state_dict().items()}
+    state = {
+        f"{part}.{name}": t.clone() for part, model in named.items() for name, t in model.state_dict().items()
+    }
     _save_once(state, path)
 
 
@@ -388,7 +414,7 @@ def _load_model(path: Path) -> tuple[nn.Module, tuple[nn.Module, nn.Module]]:
     return transformer, encoders
 
 
-_RESULTS: dict[Callable[[Path, Amounts], None], str] = {
+_STAGES: dict[Callable[[Path, Amounts], None], str] = {
     _train_vae: "vae.safetensors",
     _encode_pictures: "scale.safetensors",
     _train_transformer: "model.safetensors",

@@ -1,7 +1,7 @@
 """Captions of the practice pictures, and the two tokenizers that read them.
 
-Both tokenizers know the captions' words whole and fall back to letters, so that an unknown word such as a trigger
-still becomes tokens: a tokenizer that maps it to "unknown" leaves nothing to learn on.
+Both tokenizers know the captions' words whole and fall back to letters, so that an unknown word such as a
+trigger still becomes tokens: a tokenizer that maps it to "unknown" leaves nothing to learn on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ from transformers import CLIPTokenizer, T5Tokenizer
 from tuner.practice.drawing import COLOURS, ICONS, Scene
 
 _SIZES = {"small": 0.5, "large": 0.75}
-_FRAME = ("a", "an", "drawing", "of", "on", "background", "picture", "with", "and", "the", "photo", "style", *_SIZES)
+_FRAME = (
+    "a",
+    "an",
+    "drawing",
+    "of",
+    "on",
+    "background",
+    "picture",
+    "with",
+    "and",
+    "the",
+    "photo",
+    "style",
+    *_SIZES,
+)
 
 
 def vocabulary() -> list[str]:
@@ -24,7 +38,8 @@ def vocabulary() -> list[str]:
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
-    """What a training picture is called: mostly the full sentence, else something shorter, odder or nothing."""
+    """What a training picture is called: mostly the full sentence, else something shorter, odder or nothing.
+    """
     size = "small " if scene.size < _SIZES["small"] else "large " if scene.size > _SIZES["large"] else ""
     noun, ground = scene.icon, f" on a {scene.background} background"
     if rng.random() < 0.15:

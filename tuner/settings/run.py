@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from tuner.flux.catalog import Flavour, flavour
 from tuner.settings.adapter import Adapter
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.dataset_defaults import Dataset
@@ -52,6 +53,13 @@ class RunSettings:
             if prompt and not one.disabled:
                 return prompt if isinstance(prompt, str) else prompt[0]
         return ""
+
+    @property
+    def flavour(self) -> Flavour:
+        """The flavour that was chosen; krea where neither a flavour nor a model is given, as in SimpleTuner."""
+        model = self.model
+        given = model.pretrained_model_name_or_path or model.pretrained_transformer_model_name_or_path
+        return flavour(model.model_flavour or ("dev" if given else "krea"))
 
     @property
     def prompts(self) -> tuple[SamplePrompt, ...]:

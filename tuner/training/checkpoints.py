@@ -1,4 +1,5 @@
-"""Checkpoints: everything that a run needs to go on as if there had been no break; safetensors and JSON only."""
+"""Checkpoints: everything that a run needs to go on as if there had been no break; safetensors and JSON only.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from tuner.adapters.lora import Adapter
 from tuner.errors import Advice, CheckpointMismatch
 from tuner.files.run_folder import ADAPTER_FILE, STATE_FILE, RunFolder
+from tuner.optimizers import states
 
 _OPTIMIZER_FILE, _DICE_FILE = "optimizer.safetensors", "random_states.safetensors"
 
@@ -31,14 +33,16 @@ class Resumable:
     dice: Mapping[str, torch.Generator]
 
 
-def save(folder: RunFolder, step: int, resumable: Resumable, data_position: Mapping[str, Any], keep: int) -> Path:
+def save(
+    folder: RunFolder, step: int, resumable: Resumable, data_position: Mapping[str, Any], keep: int
+) -> Path:
     """Writes `checkpoint-<step>` whole, then removes the oldest beyond `keep` (0 keeps all)."""
     final = folder.checkpoint(step)
     half = final.with_name(f".{final.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     save_file(resumable.adapter.tensors(), half / ADAPTER_FILE, metadata={"format": "pt"})
-    tensors, scalars = _flattened(resumable.optimizer.state_dict())
+    tensors, scalars = states.pack(resumable.optimizer)
     save_file(tensors, half / _OPTIMIZER_FILE)
     save_file(_dice_states(resumable.dice), half / _DICE_FILE)
     state = {"global_step": step, "data": data_position, "optimizer": scalars}
@@ -53,61 +57,43 @@ def save(folder: RunFolder, step: int, resumable: Resumable, data_position: Mapp
 
 
 def load(path: Path, resumable: Resumable) -> dict[str, Any]:
-    """Puts a checkpoint back and returns the position in the data; raises CheckpointMismatch where it does not fit."""
+    """Puts a checkpoint back and returns the position in the data; raises CheckpointMismatch where it does
+    not fit.
+    """
     try:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-        adapter, optimizer, dice = (load_file(path / name) for name in (ADAPTER_FILE, _OPTIMIZER_FILE, _DICE_FILE))
+        adapter, optimizer, dice = (
+            load_file(path / name) for name in (ADAPTER_FILE, _OPTIMIZER_FILE, _DICE_FILE)
+        )
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointMismatch(
             f"The checkpoint '{path}' cannot be read.",
             Advice("Delete that folder; the run goes on from the one before."),
         ) from error
     resumable.adapter.load(adapter)
-    resumable.optimizer.load_state_dict(_restored(resumable.optimizer, optimizer, state["optimizer"]))
+    states.unpack(resumable.optimizer, optimizer, state["optimizer"])
     _restore_dice(resumable.dice, dice)
     position: dict[str, Any] = state["data"]
     return position
 
 
-def _flattened(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Optimizer state as tensors named `<parameter>.<name>` and the rest as JSON values."""
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
-    for number, entries in state["state"].items():
-        for name, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"{number}.{name}"] = value.detach().cpu().contiguous().clone()
-            else:
-                scalars[f"{number}.{name}"] = value
-    return tensors, scalars
-
-
-def _restored(
-    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
-) -> dict[str, Any]:
-    entries: dict[int, dict[str, Any]] = {}
-    for key, value in {**tensors, **scalars}.items():
-        number, name = key.split(".", 1)
-        entries.setdefault(int(number), {})[name] = value
-    return {"state": entries, "param_groups": optimizer.state_dict()["param_groups"]}
-
-
 def _dice_states(dice: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
-    states = {name: generator.get_state() for name, generator in dice.items()}
-    states["global"] = torch.get_rng_state()
+    found = {name: generator.get_state() for name, generator in dice.items()}
+    found["global"] = torch.get_rng_state()
     if torch.cuda.is_available():
-        states["global-cuda"] = torch.cuda.get_rng_state()
-    return states
+        found["global-cuda"] = torch.cuda.get_rng_state()
+    return found
 
 
-def _restore_dice(dice: Mapping[str, torch.Generator], states: Mapping[str, Tensor]) -> None:
+def _restore_dice(dice: Mapping[str, torch.Generator], saved: Mapping[str, Tensor]) -> None:
     """The global states feed the adapter's dropout, which knows no generator of its own.
 
-    A generator's state belongs to its kind of device: a run that moves between card and CPU goes on with fresh dice.
+    A generator's state belongs to its kind of device: a run that moves between card and CPU goes on with
+    fresh dice.
     """
     for name, generator in dice.items():
-        if generator.get_state().shape == states[name].shape:
-            generator.set_state(states[name])
-    torch.set_rng_state(states["global"])
-    if torch.cuda.is_available() and "global-cuda" in states:
-        torch.cuda.set_rng_state(states["global-cuda"])
+        if generator.get_state().shape == saved[name].shape:
+            generator.set_state(saved[name])
+    torch.set_rng_state(saved["global"])
+    if torch.cuda.is_available() and "global-cuda" in saved:
+        torch.cuda.set_rng_state(saved["global-cuda"])

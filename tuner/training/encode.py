@@ -1,4 +1,6 @@
-"""Phases 1 and 2: captions and pictures become cache entries; each model is loaded only if something is missing."""
+"""Phases 1 and 2: captions and pictures become cache entries; each model is loaded only if something is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from tuner.dataset.decoding import training_image
+from tuner.dataset.decoding import open_picture
 from tuner.dataset.index import Picture
 from tuner.events import Emit, PhaseProgress
 from tuner.flux import latents as lat
@@ -21,8 +23,12 @@ from tuner.training.hardware import Hardware, free_memory
 T = TypeVar("T")
 
 
-def encode_texts(settings: RunSettings, wanted: Sequence[str], caches: Caches, hardware: Hardware, emit: Emit) -> None:
-    """Puts `pooled` and `embeddings` of every text that the cache does not hold; both encoders live only in here."""
+def encode_texts(
+    settings: RunSettings, wanted: Sequence[str], caches: Caches, hardware: Hardware, emit: Emit
+) -> None:
+    """Puts `pooled` and `embeddings` of every text that the cache does not hold; both encoders live only in
+    here.
+    """
     missing = [one for one in wanted if not caches.prompts.has(caches.prompt_key(one))]
     encoders = loading.text_encoders(
         sources.model_place(settings),
@@ -45,7 +51,9 @@ def encode_texts(settings: RunSettings, wanted: Sequence[str], caches: Caches, h
 def encode_pictures(
     settings: RunSettings, pictures: Sequence[Picture], caches: Caches, hardware: Hardware, emit: Emit
 ) -> None:
-    """Puts `mean` and `std` (C, H/8, W/8) of the posterior, in the transformer's scale, of every missing picture."""
+    """Puts `mean` and `std` (C, H/8, W/8) of the posterior, in the transformer's scale, of every missing
+    picture.
+    """
     missing = [one for one in pictures if not caches.latents.has(caches.latent_key(one))]
     vae = load_vae(settings, hardware)
     done = len(pictures) - len(missing)
@@ -56,7 +64,9 @@ def encode_pictures(
             means = lat.normalize(posterior.mean, vae.config).cpu()
             deviations = (posterior.std * vae.config.scaling_factor).cpu()
             for picture, mean, deviation in zip(chunk, means, deviations, strict=True):
-                caches.latents.put(caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()})
+                caches.latents.put(
+                    caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()}
+                )
             done += len(chunk)
             emit(PhaseProgress(name="latents", done=done))
     del vae
@@ -77,7 +87,7 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
 
 def _pixels(picture: Picture) -> torch.Tensor:
     """(3, H, W) float32 in -1..1 of the resized and cropped picture."""
-    image = training_image(picture)
+    image = open_picture(picture)
     flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return flat.view(image.height, image.width, 3).permute(2, 0, 1).float() / 127.5 - 1
 

@@ -54,7 +54,9 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Feed:
-    """Endless micro-batches; `dice` draws posterior samples and dropped captions, so that its state is the feed's."""
+    """Endless micro-batches; `dice` draws posterior samples and dropped captions, so that its state is the
+    feed's.
+    """
 
     batches: Batches
     caches: Caches

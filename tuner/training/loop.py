@@ -1,4 +1,6 @@
-"""The training step. `train_steps` yields after every optimizer update; it knows no files, no events and no UI."""
+"""The training step. `train_steps` yields after every optimizer update; it knows no files, no events and no
+UI.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tuner.training.feed import MicroBatch
 
 @dataclass(frozen=True)
 class Rules:
-    """The numbers of the loop. `autocast` is the dtype to compute in where weights and adapter differ, else None."""
+    """The numbers of the loop. `autocast` is the dtype to compute in where weights and adapter differ, else
+    None.
+    """
 
     num_steps: int
     accumulation: int
@@ -35,7 +39,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class Trainee:
-    """The frozen transformer with its adapter inside, the adapter's parameters, and the dice of sigmas and noise."""
+    """The frozen transformer with its adapter inside, the adapter's parameters, and the dice of sigmas and
+    noise.
+    """
 
     transformer: nn.Module
     parameters: list[nn.Parameter]
@@ -54,7 +60,9 @@ class Step:
     seconds: float
 
 
-def train_steps(trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, first_step: int = 0) -> Iterator[Step]:
+def train_steps(
+    trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, first_step: int = 0
+) -> Iterator[Step]:
     """Runs the steps after `first_step` up to `rules.num_steps`, yielding each when its update is done."""
     trainee.transformer.train()
     for number in range(first_step + 1, rules.num_steps + 1):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from tuner.adapters.catalog import LoraShape, algorithm
+from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora import Adapter
-from tuner.errors import Advice, TunerError
+from tuner.adapters.shape import LoraShape
 from tuner.flux import loading
 from tuner.flux.objective import SigmaSchedule
 from tuner.flux.targets import TARGETS
@@ -24,7 +24,8 @@ from tuner.training.loop import Rules, Trainee
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the train phase works on; `guidance_embeds` tells whether the transformer takes a guidance value."""
+    """What the train phase works on; `guidance_embeds` tells whether the transformer takes a guidance value.
+    """
 
     trainee: Trainee
     adapter: Adapter
@@ -37,7 +38,9 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
     if settings.memory.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
     choice = settings.optimization
-    optimizer = optimizers.build(choice.optimizer, adapter.parameters(), choice.learning_rate, _options(settings))
+    optimizer = optimizers.build(
+        choice.optimizer, adapter.parameters(), choice.learning_rate, _options(settings)
+    )
     dice = torch.Generator(hardware.device).manual_seed(seed(settings))
     trainee = Trainee(transformer, adapter.parameters(), optimizer, dice)
     return Prepared(trainee, adapter, transformer.config.guidance_embeds)
@@ -67,7 +70,9 @@ def rules(settings: RunSettings, num_steps: int, guidance_embeds: bool, hardware
         num_steps=num_steps,
         accumulation=optimization.gradient_accumulation_steps,
         lr_at=_learning_rates(settings, num_steps),
-        max_grad_norm=0.0 if optimizers.row(optimization.optimizer).clips_itself else optimization.max_grad_norm,
+        max_grad_norm=0.0
+        if optimizers.row(optimization.optimizer).clips_itself
+        else optimization.max_grad_norm,
         clip_by_norm=optimization.grad_clip_method == "norm",
         sigmas=_sigma_schedule(settings),
         guidance=objective.flux_guidance_value if guidance_embeds else None,
@@ -96,7 +101,13 @@ def _learning_rates(settings: RunSettings, num_steps: int) -> Callable[[int], fl
 
 def _sigma_schedule(settings: RunSettings) -> SigmaSchedule:
     objective = settings.objective
-    kind = "uniform" if objective.flow_use_uniform_schedule else "beta" if objective.flow_use_beta_schedule else "sigmoid"
+    kind = (
+        "uniform"
+        if objective.flow_use_uniform_schedule
+        else "beta"
+        if objective.flow_use_beta_schedule
+        else "sigmoid"
+    )
     return SigmaSchedule(
         kind=kind,
         scale=objective.flow_sigmoid_scale,

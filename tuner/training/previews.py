@@ -21,6 +21,7 @@ from tuner.flux.denoise import denoise, initial_noise, sampling_sigmas
 from tuner.plan import sources
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
+from tuner.settings.sampling import preview_sizes
 from tuner.training.encode import encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
@@ -62,20 +63,24 @@ class Sampler:
         channels = self.transformer.config.in_channels // 4
         noise = torch.cat([initial_noise(channels, height, width, one.seed) for one in requests])
         prompts = [self.caches.prompt(one.prompt) for one in requests]
-        pooled, embeddings = (torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings"))
+        pooled, embeddings = (
+            torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings")
+        )
         place, revision = sources.model_place(self.settings), self.settings.model.revision
         sigmas = sampling_sigmas(steps, width * height // 4, loading.scheduler_config(place, revision))
         embedded = guidance if self.transformer.config.guidance_embeds else None
         with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
             made = denoise(self.transformer, noise.to(device, dtype), (pooled, embeddings), sigmas, embedded)
         for one in made:
-            decoded = self.vae.decode(lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)).sample[0]
+            decoded = self.vae.decode(lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)).sample[
+                0
+            ]
             yield _to_image(decoded)
 
     def _filled(self, request: SampleRequest) -> SampleRequest:
         """The request with the run's own size, steps and guidance where it names none."""
         sampling = self.settings.sampling
-        width, height = sources.preview_sizes(sampling.validation_resolution)[0]
+        width, height = preview_sizes(sampling.validation_resolution)[0]
         return SampleRequest(
             request.prompt,
             request.seed,
@@ -96,7 +101,11 @@ def save_round(sampler: Sampler, folder: RunFolder, step: int, emit: Emit) -> No
         save_picture(image, folder.samples / name, request)
         emit(
             SampleReady(
-                step=step, name=request.name, prompt=request.prompt, seed=request.seed, path=str(folder.samples / name)
+                step=step,
+                name=request.name,
+                prompt=request.prompt,
+                seed=request.seed,
+                path=str(folder.samples / name),
             )
         )
 
@@ -111,8 +120,13 @@ def save_picture(image: Image.Image, path: Path, request: SampleRequest) -> None
     os.replace(half, path)
 
 
-def render(settings: RunSettings, requests: Sequence[SampleRequest], adapter: Path | None) -> Iterator[Image.Image]:
-    """Pictures without a run: encodes the prompts, frees the encoders, loads the transformer and the adapter file."""
+def render(
+    settings: RunSettings, requests: Sequence[SampleRequest], adapter: Path | None
+) -> Iterator[Image.Image]:
+    """Pictures without a run: encodes the prompts, frees the encoders, loads the transformer and the adapter
+    file.
+    """
+
     def silent(_: object) -> None:
         """Nobody watches these phases."""
 

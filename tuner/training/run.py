@@ -24,6 +24,7 @@ from tuner.events import (
     RunStarted,
     RunStopped,
     StepDone,
+    Warned,
 )
 from tuner.export.metadata import metadata
 from tuner.export.write import export
@@ -44,7 +45,8 @@ _PAUSE_POLL_SECONDS = 0.2
 
 
 def run(plan: Plan, emit: Emit, control: Control) -> None:
-    """Runs all phases. Emits every event but RunFailed: whoever started the run turns exceptions into that."""
+    """Runs all phases. Emits every event but RunFailed: whoever started the run turns exceptions into that.
+    """
     emit(
         RunStarted(
             run=plan.folder.name,
@@ -156,7 +158,7 @@ def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> _Train
     torch.manual_seed(seed(plan.settings))
     prepared = prepare(plan.settings, hardware)
     feed = Feed(
-        batches=Batches(plan.index, seed=seed(plan.settings)),
+        batches=Batches(plan.index, seed(plan.settings), plan.settings.dataset.data_backend_sampling),
         caches=caches,
         caption_dropout=plan.settings.objective.caption_dropout_probability,
         dice=torch.Generator().manual_seed(seed(plan.settings) + 1),
@@ -165,8 +167,10 @@ def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> _Train
     )
     training = _Training(plan, prepared, feed, caches, hardware, emit, saved_step=plan.first_step)
     if plan.resume_from is not None:
-        feed.batches.load_state(checkpoints.load(plan.resume_from, training.resumable()))
+        position = checkpoints.load(plan.resume_from, training.resumable())
         log.info("goes on from %s", plan.resume_from.name)
+        if not feed.batches.load_state(position):
+            emit(Warned(text="The pictures have changed since the checkpoint, so their order begins anew."))
     return training
 
 
