@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner import __version__
 from tuner.cli import commands, runs
-from tuner.cli.output import explained, report_error, tell, write_any_letter
+from tuner.cli.output import explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
 
 
@@ -75,7 +75,7 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--adapter", metavar="FILE", type=Path, help="without it, the untuned model draws"),
             _argument("--prompt", metavar="TEXT", required=True),
             _argument("--seed", metavar="N", type=int, default=0),
-            _argument("--out", metavar="FILE", type=Path, required=True),
+            _argument("--out", metavar="FILE", type=picture_path, required=True),
             _argument("--width", metavar="PX", type=int),
             _argument("--height", metavar="PX", type=int),
             _argument("--steps", metavar="N", type=int, help="sampling steps"),

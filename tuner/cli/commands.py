@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner import files, machine
-from tuner.cli.output import picture_format, report, save_picture, tell
+from tuner.cli.output import report, save_picture, tell
 from tuner.dataset import counts, scan, sheet
 from tuner.errors import ModelMissing
 from tuner.plan.phases import Plan
@@ -107,7 +107,6 @@ def export(arguments: Namespace) -> int:
 
 def sample(arguments: Namespace) -> int:
     """One picture, with an adapter or of the untuned model."""
-    picture_format(arguments.out)
     if arguments.adapter is not None and not arguments.adapter.is_file():
         raise ModelMissing(f"There is no adapter file '{arguments.adapter}'.")
     request = SampleRequest(

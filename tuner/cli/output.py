@@ -8,14 +8,14 @@ import os
 import sys
 import tempfile
 import traceback
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected, explain
+from tuner.errors import SettingsInvalid, TunerError, Unexpected, explain
 
 TRACEBACK_FILE = "fluxtuner-traceback.txt"
 
@@ -78,19 +78,18 @@ def explained(exception: Exception) -> TunerError:
     return error
 
 
-def picture_format(path: Path) -> str:
-    """The format that the ending of a file name stands for; raises TunerError."""
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None:
-        raise TunerError(f"'{path}' does not end like a picture.", Advice("Use a name such as sample.png."))
-    return kind
+def picture_path(text: str) -> Path:
+    """A file name that says which format the picture is to have."""
+    if Path(text).suffix.lower() not in Image.registered_extensions():
+        raise ArgumentTypeError(f"'{text}' does not end like a picture; use a name such as sample.png")
+    return Path(text)
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
     """Written beside and renamed, in the format of its ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.half")
-    image.save(half, format=picture_format(path))
+    image.save(half, format=Image.registered_extensions()[path.suffix.lower()])
     os.replace(half, path)
 
 

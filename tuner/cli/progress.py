@@ -59,8 +59,8 @@ class Lines:
 
     def show(self, view: RunView) -> None:
         for line in [
-            *phase_lines(self._before, view),
             *news(self._before, view),
+            *phase_lines(self._before, view),
             *milestone(self._before, view),
         ]:
             tell(line)
