@@ -13,8 +13,8 @@ from tuner.install.environment import Venv
 
 OFFLINE = """\
 WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError('<pip._vendor
-.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: [Errno -3] Temporary
-failure in name resolution')': /simple/torch/
+.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: [Errno -3]
+Temporary failure in name resolution')': /simple/torch/
 ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: none)
 ERROR: No matching distribution found for torch==2.13.0
 """
