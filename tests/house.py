@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Import:
-    """`target` is the module that is really imported: `tuner.flux.latents`, `torch.nn`.
+    """`target` is a module; `from tuner.flux import latents` imports two of them, the room and the file.
 
     It happens at the `start` of the file, in a `call` of one of its functions, or for `types` alone.
     """
@@ -67,8 +67,9 @@ def _walk(node: ast.AST, when: str) -> Iterator[Import]:
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"relative import in line {child.lineno}: write the whole name"
             for alias in child.names:
-                whole = f"{child.module}.{alias.name}"
-                yield Import(whole if whole in modules() else child.module or "", child.lineno, when)
+                yield Import(child.module or "", child.lineno, when)
+                if f"{child.module}.{alias.name}" in modules():
+                    yield Import(f"{child.module}.{alias.name}", child.lineno, when)
         yield from _walk(child, _when(child) or when)
 
 
