@@ -19,9 +19,8 @@ PRIVATE = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    "GRADIO_TEMP_DIR": str(HERE / ".tmp" / "gradio"),
 }
-"""Nothing is told to anybody, and no file is left outside this folder. Read by the libraries when they are imported."""
+"""Nothing is told to anybody. The libraries read this when they are imported."""
 
 
 def main(arguments: list[str]) -> int:
@@ -29,8 +28,10 @@ def main(arguments: list[str]) -> int:
     root = options.root.resolve()
     os.chdir(HERE)
     say("FluxTuner is opening ...")
-    os.environ.update(PRIVATE)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.environ.update(PRIVATE, GRADIO_TEMP_DIR=str(root / ".tmp" / "gradio"))
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)  # on the handler: a run lets more through, for its own log
+    logging.basicConfig(handlers=[console], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.port and _taken(options.port):
         say(f"Port {options.port} is taken. Perhaps FluxTuner is open already: http://{HOST}:{options.port}")

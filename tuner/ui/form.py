@@ -45,7 +45,10 @@ def differing(settings: RunSettings, preset: RunSettings) -> tuple[Spec, ...]:
 
 
 def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Field:
-    """One setting as a form field, marked where it differs from the preset; off where only one value works yet."""
+    """One setting as a form field, marked where it differs from the preset; off where only one value works yet.
+
+    A number that may be unset is a text: an empty number field would show, and send, 0.
+    """
     value = value_of(settings, spec)
     label = spec.label if value == value_of(preset, spec) else MARK + spec.label
     fixed = spec.built is not None and len(spec.built) < 2
@@ -55,7 +58,7 @@ def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Field:
         return gr.Checkbox(value=bool(value), **common)
     if spec.choices:
         return gr.Dropdown(_choices(spec, value), value=value, filterable=False, **common)
-    if spec.kind in ("int", "float"):
+    if spec.kind in ("int", "float") and spec.default is not None:
         return gr.Number(value=value, **common)
     return gr.Textbox(value=shown(value), max_lines=6, **common)
 
@@ -76,6 +79,8 @@ def shown(value: object) -> str:
     """A value as text to edit: lists and objects as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
+    if isinstance(value, float):
+        return f"{value:g}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 

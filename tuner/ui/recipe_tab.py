@@ -48,7 +48,7 @@ class RecipeTab(NamedTuple):
 def build(desk: Desk, edited: Edited) -> RecipeTab:
     """`edited` is called when the user changed one setting of the expert form; it returns sentence and differences."""
     cards = markup.region("presets", acts=True)
-    with gr.Row():
+    with gr.Row(elem_id="dials"):
         name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220)
         dials = [gr.Number(label=label, info=info, min_width=160) for label, info in wording.DIALS]
     sentence = markup.region("sentence")
@@ -64,7 +64,7 @@ def build(desk: Desk, edited: Edited) -> RecipeTab:
 
 def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr.Accordion:
     """One group of the expert form; its fields are made when it is opened, which keeps the page light."""
-    with gr.Accordion(form.SECTIONS[section], open=False) as accordion:
+    with gr.Accordion(form.SECTIONS[section], open=False, elem_classes="settings") as accordion:
 
         def fields() -> None:
             settings, preset = desk.settings, desk.preset_settings

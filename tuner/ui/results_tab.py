@@ -62,7 +62,7 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
     return [
         _title(view),
         gr.Dropdown([(labels[name], name) for name in names], value=prompt),
-        gr.Dropdown([("newest", NEWEST), *((number, number) for number in steps)], value=step),
+        gr.Dropdown([(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step),
         pair(view, prompt, step),
         gr.Button(interactive=has_checkpoint),
         exported(file, view.trigger) if file else f'<p class="quiet">{wording.EXPORT_HELP if has_checkpoint else wording.NO_CHECKPOINT}</p>',
@@ -96,7 +96,7 @@ def exported(file: Path, trigger: str) -> str:
     if trigger:
         pairs.append(("Trigger word", trigger))
     return (
-        f'<div class="done" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}'
+        f'<div class="file" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}'
         f'<p class="path"><code>{markup.text(file.resolve())}</code></p><p class="quiet">{wording.WHERE_TO_PUT}</p></div>'
     )
 

@@ -33,12 +33,14 @@ class TrainTab(NamedTuple):
 def build() -> TrainTab:
     progress = markup.region("progress")
     with gr.Row():
-        sample = gr.Button("Sample now", size="sm", interactive=False)
-        save = gr.Button("Save now", size="sm", interactive=False)
-        stop = gr.Button("Stop and save", size="sm", variant="stop", interactive=False)
+        sample = gr.Button("Sample now", size="sm", interactive=False, min_width=90)
+        save = gr.Button("Save now", size="sm", interactive=False, min_width=90)
+        stop = gr.Button("Stop and save", size="sm", variant="stop", interactive=False, min_width=90)
     with gr.Row(equal_height=False):
-        curve = _plot()
-        samples = markup.region("samples")
+        with gr.Column(min_width=320):
+            curve = _plot()
+        with gr.Column(min_width=320):
+            samples = markup.region("samples")
     with gr.Accordion("Log", open=False):
         log = gr.Textbox(
             label="Last lines of the log",
@@ -63,7 +65,6 @@ def _plot() -> gr.LinePlot:
         height=300,
         show_label=False,
         elem_id="curve",
-        min_width=320,
     )
 
 

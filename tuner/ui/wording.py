@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuner.view import RunView
 
 TITLE = "FluxTuner"
@@ -113,6 +115,10 @@ def number(value: float | None) -> str:
 
 def needs(vram_gb: float, ram_gb: float) -> str:
     return " and ".join([f"{vram_gb:g} GB VRAM"] * bool(vram_gb) + [f"{ram_gb:g} GB RAM"])
+
+
+def newest(steps: Sequence[str]) -> str:
+    return f"newest ({steps[0]})" if steps else "newest"
 
 
 def goes_on(step: int) -> str:
