@@ -123,7 +123,7 @@ def shape(settings: RunSettings) -> Shape:
     """Read from the transformer's config.json where that is a folder on this computer, else FLUX.1's own."""
     place, subfolder = sources.transformer_place(settings)
     folder = Path(place)
-    own = replace(Shape(), guidance_embeds=sources.flavour(settings).guidance_embeds)
+    own = replace(Shape(), guidance_embeds=settings.flavour.guidance_embeds)
     if not folder.is_dir():
         return own
     path = folder / (subfolder or "") / "config.json"
