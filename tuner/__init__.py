@@ -13,4 +13,16 @@ Levels, held by tests/test_layers.py; an import only points down, rooms on one l
     0  errors   machine
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# Read by the libraries when they are first imported, so it must stand before all of them.
+_QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
+for _name, _value in _QUIET.items():
+    os.environ.setdefault(_name, _value)

@@ -62,7 +62,8 @@ def test_a_run_from_pictures_to_export(settings: RunSettings) -> None:
     assert [one.step for one in said if isinstance(one, CheckpointSaved)] == [2, 4, 6]
     samples = [one for one in said if isinstance(one, SampleReady)]
     assert [one.step for one in samples] == [0, 3, 6]
-    assert Image.open(samples[-1].path).size == (64, 64)
+    with Image.open(samples[-1].path) as picture:
+        assert picture.size == (64, 64)
     (exported,) = (one for one in said if isinstance(one, Exported))
     tensors = load_file(exported.path)
     assert len(tensors) == exported.num_tensors and any(key.endswith(".alpha") for key in tensors)

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
+from transformers.utils.logging import disable_progress_bar
 
 from tuner.errors import Advice, ModelMissing, TunerError
 from tuner.flux.text import TextEncoders
 
 log = logging.getLogger(__name__)
+disable_progress_bar()
 
 
 @dataclass(frozen=True)
