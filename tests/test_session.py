@@ -29,7 +29,7 @@ from tuner.files.run_folder import RunFolder
 from tuner.session import Session, prepare, read_run, set_aside
 from tuner.settings.request import SampleRequest
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -150,7 +150,9 @@ def test_pause_resume_and_stop(tmp_path, session, trainer):
     wait_for(lambda: session.view.state == "paused")
     session.resume()
     wait_for(lambda: session.view.state == "running")
+    assert not session.stopping
     session.close()
+    assert not session.stopping
     assert session.outcome == "stopped"
     assert session.view.checkpoints[0].step == 1
 

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -151,31 +152,33 @@ def test_each_hands_through_what_it_counts(terminal):
 
 
 class InterruptedSession:
-    """Runs until it was asked to stop and looked at twice more; Ctrl-C comes at the given looks."""
+    """Runs until it was asked to stop and looked at twice more; Ctrl-C comes at the given looks (0: start)."""
 
-    def __init__(self, interrupts: set[int]) -> None:
-        self.view = RunView(state="running")
-        self.stopping = False
-        self._interrupts, self._looks, self._left = interrupts, 0, 2
+    def __init__(self, *interrupts: int, started: bool = True) -> None:
+        self.view, self.plan = RunView(state="running"), None
+        self.stopping, self.running = False, False
+        self._interrupts, self._looks, self._left, self._started = interrupts, 0, 2, started
 
-    @property
-    def running(self) -> bool:
-        return self._left > 0
+    def start(self, config: Path) -> None:
+        self.running = self._started
+        if 0 in self._interrupts:
+            raise KeyboardInterrupt
 
     def join(self, timeout: float) -> None:
         self._looks += 1
         if self._looks in self._interrupts:
             raise KeyboardInterrupt
-        if self.stopping:
-            self._left -= 1
+        self._left -= self.stopping
+        self.running = self._left > 0
 
     def stop(self) -> None:
         self.stopping = True
 
 
-def test_ctrl_c_stops_the_run_and_waits_for_it(capsys):
-    session = InterruptedSession({3})
-    progress.watch(session, progress.Lines())
+@pytest.mark.parametrize("look", [0, 1, 3])
+def test_ctrl_c_stops_the_run_and_waits_for_it(look, capsys):
+    session = InterruptedSession(look)
+    progress.follow(session, Path(), progress.Lines())
     assert session.stopping
     assert not session.running
     assert "checkpoint" in capsys.readouterr().err
@@ -183,4 +186,9 @@ def test_ctrl_c_stops_the_run_and_waits_for_it(capsys):
 
 def test_a_second_ctrl_c_does_not_wait():
     with pytest.raises(KeyboardInterrupt):
-        progress.watch(InterruptedSession({3, 4}), progress.Lines())
+        progress.follow(InterruptedSession(3, 4), Path(), progress.Lines())
+
+
+def test_ctrl_c_before_the_run_began():
+    with pytest.raises(KeyboardInterrupt):
+        progress.follow(InterruptedSession(0, started=False), Path(), progress.Lines())

@@ -83,7 +83,7 @@ from tuner.events import RunStarted, RunStopped
 def run(plan, emit, control):
     emit(RunStarted(run="run", phases=("train",), num_steps=10))
     print("ready", flush=True)
-    control.stop.wait(30)
+    control.stop.wait(60)
     emit(RunStopped(step=4))
 sys.modules["tuner.training.run"] = types.SimpleNamespace(run=run)
 sys.argv = ["tuner", "train", sys.argv[1]]
@@ -101,7 +101,7 @@ def test_a_signal_stops_the_run_in_order(tmp_path, kind):
     ) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(kind)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert out == "stopped: 4 of 10 steps\n"
     last = (tmp_path / "run" / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
@@ -33,22 +34,26 @@ def display() -> Display:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-def watch(session: Session, shown: Display) -> None:
-    """Follow a run to its end. A first Ctrl-C asks it to stop and waits for that, a second one does not."""
-    while True:
-        try:
-            while session.running:
-                session.join(POLL_SECONDS)
-                shown.show(session.view)
-            shown.close()
-            return
-        except KeyboardInterrupt:
-            if session.stopping:
-                raise
-            session.stop()
-            tell(
-                "Stopping: the step is finished and a checkpoint saved first. Ctrl-C once more ends at once."
-            )
+def follow(session: Session, config: Path, shown: Display) -> None:
+    """Start a run and follow it to its end. A first Ctrl-C asks it to stop and waits, a second does not."""
+    try:
+        session.start(config)
+        for note in session.plan.notes if session.plan else ():
+            tell(f"Note: {note}")
+        _watch(session, shown)
+    except KeyboardInterrupt:
+        if not session.running:
+            raise
+        session.stop()
+        tell("Stopping: the step is finished and a checkpoint saved first. Ctrl-C once more ends at once.")
+        _watch(session, shown)
+
+
+def _watch(session: Session, shown: Display) -> None:
+    while session.running:
+        session.join(POLL_SECONDS)
+        shown.show(session.view)
+    shown.close()
 
 
 class Lines:

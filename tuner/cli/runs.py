@@ -11,7 +11,7 @@ from PIL import Image
 
 from tuner import files, presets
 from tuner.cli.output import error_record, report, save_picture, tell
-from tuner.cli.progress import Display, display, watch
+from tuner.cli.progress import Display, display, follow
 from tuner.errors import TunerError, Unexpected
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
 from tuner.practice import exam
@@ -60,11 +60,8 @@ def practice(arguments: Namespace) -> int:
 
 def _execute(session: Session, config: Path, shown: Display) -> int:
     """Start, follow to the end, and say what went wrong. -> exit code"""
-    session.start(config)
+    follow(session, config, shown)
     assert session.plan is not None
-    for note in session.plan.notes:
-        tell(f"Note: {note}")
-    watch(session, shown)
     if session.error is None:
         return STOPPED if session.outcome == "stopped" else 0
     tell(str(session.error))
