@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tuner.files.config_json as config_json
+import tuner.files.databackend_json as databackend_json
+import tuner.files.env_file as env_file
+import tuner.files.lycoris_json as lycoris_json
+import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Advice, ConfigFileBroken, SettingsInvalid
-from tuner.files import config_json, databackend_json, env_file, lycoris_json, prompt_library_json
 from tuner.files.documents import parse_json, read_text, write_text
 from tuner.files.five import read, texts_of
 from tuner.files.places import placed

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import tuner.files.config_json as config_json
+import tuner.files.databackend_json as databackend_json
+import tuner.files.env_file as env_file
+import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
-from tuner.files import config_json, databackend_json, env_file, prompt_library_json
 from tuner.files.documents import line_of
 from tuner.settings.run import dataset_specs, specs
 
