@@ -333,8 +333,7 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def random_doodle(rng: random.Random, size_px: int = PICTURE_PX) -> Image.Image:
-    """Polygons, lines and smooth noise: what the VAE sees besides icons, so that it also carries the unseen.
-    """
+    """Polygons, lines and smooth noise: the VAE sees them besides icons, to carry the unseen too."""
     small = Image.frombytes("L", (6, 6), rng.randbytes(36)).resize(
         (size_px, size_px), Image.Resampling.BICUBIC
     )

@@ -7,7 +7,6 @@ gradients. Every stage writes its result into the work folder and is skipped whe
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -26,12 +25,11 @@ from torch.nn import functional
 from tuner.flux import latents as lat
 from tuner.practice import parts
 from tuner.practice.drawing import PICTURE_PX, Scene, draw, random_doodle, random_scene
+from tuner.practice.together import WORKERS, Average, optimize, share_start
 from tuner.practice.words import caption, clip_tokenizer, t5_tokenizer
 
 log = logging.getLogger(__name__)
 
-WORKERS = 2
-EMA_DECAY = 0.998
 LATENT_PX = PICTURE_PX // 8
 TEXT_LENGTHS = (24, 32, 64, 128, 512)
 TEXT_LENGTH_WEIGHTS = (0.60, 0.30, 0.06, 0.03, 0.01)
@@ -147,7 +145,7 @@ def _picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
 
 def _train_vae(work: Path, amounts: Amounts) -> None:
     vae = parts.vae()
-    _share_start(vae)
+    share_start(vae)
     vae.to(memory_format=torch.channels_last)
     batches = _vae_batches(work, amounts.vae_batch)
 
@@ -157,7 +155,7 @@ def _train_vae(work: Path, amounts: Amounts) -> None:
         made = vae.decode(posterior.sample()).sample
         return _picture_loss(made, pictures) + 1e-3 * posterior.kl().mean() / (LATENT_PX**2 * 16)
 
-    _optimize([vae], loss, amounts.vae_steps, rate=1e-3, flat=0.3)
+    optimize([vae], loss, amounts.vae_steps, rate=1e-3, flat=0.3)
     _save_once(vae.state_dict(), work / "vae.safetensors")
 
 
@@ -175,13 +173,12 @@ def _train_decoder(work: Path, amounts: Amounts) -> None:
             latents = vae.encode(pictures).latent_dist.sample()
         return _picture_loss(vae.decode(latents).sample, pictures)
 
-    _optimize([vae.decoder], loss, amounts.decoder_steps, rate=1e-3, flat=0.1)
+    optimize([vae.decoder], loss, amounts.decoder_steps, rate=1e-3, flat=0.1)
     _save_once(vae.state_dict(), work / "decoder.safetensors")
 
 
 def _encode_pictures(work: Path, amounts: Amounts) -> None:
-    """Posterior mean and deviation of every training picture, with the mean and deviation over all of them.
-    """
+    """Posterior mean and deviation of every training picture, and the scale over all of them."""
     vae = parts.vae()
     vae.load_state_dict(load_file(work / "vae.safetensors"))
     pictures = load_file(work / "pictures.safetensors")["pictures"][dist.get_rank() :: WORKERS]
@@ -233,8 +230,7 @@ def _latent_batches(work: Path, batch: int) -> Iterator[_Batch]:
 
 
 def _draw_sigmas(count: int) -> Tensor:
-    """Logit-normal, three in ten uniform; one in 25 exactly 1, so that sampling from pure noise is trained.
-    """
+    """Logit-normal, three in ten uniform; one in 25 exactly 1: sampling starts from pure noise."""
     sigmas = torch.where(torch.rand(count) < 0.3, torch.rand(count), torch.sigmoid(torch.randn(count)))
     return torch.where(torch.rand(count) < 0.04, torch.ones(count), sigmas)[:, None, None]
 
@@ -261,7 +257,7 @@ def _velocity(
 
 def _train_transformer(work: Path, amounts: Amounts) -> None:
     transformer, encoders = parts.transformer(), parts.text_encoders()
-    _share_start(transformer, *encoders)
+    share_start(transformer, *encoders)
     batches = _latent_batches(work, amounts.transformer_batch)
 
     def loss() -> Tensor:
@@ -273,8 +269,8 @@ def _train_transformer(work: Path, amounts: Amounts) -> None:
         return functional.mse_loss(made, noise - batch.latents)
 
     models = [transformer, *encoders]
-    average = _Average(models)
-    _optimize(models, loss, amounts.transformer_steps, rate=1e-3, flat=0.4, after_step=average.update)
+    average = Average(models)
+    optimize(models, loss, amounts.transformer_steps, rate=1e-3, flat=0.4, after_step=average.update)
     average.copy_to(models)
     _save_model(work / "model.safetensors", transformer, encoders)
 
@@ -309,89 +305,10 @@ def _distil_guidance(work: Path, amounts: Amounts) -> None:
         return functional.mse_loss(_velocity(student, noisy, sigmas, text, guidance), wanted)
 
     t5_end = t5_tokenizer().eos_token_id
-    average = _Average([student])
-    _optimize([student], loss, amounts.guidance_steps, rate=4e-4, flat=0.1, after_step=average.update)
+    average = Average([student])
+    optimize([student], loss, amounts.guidance_steps, rate=4e-4, flat=0.1, after_step=average.update)
     average.copy_to([student])
     _save_model(work / "guided.safetensors", student, encoders)
-
-
-# ---------------------------------------------------------------- shared by the stages
-
-
-class _Average:
-    """A running average of the weights (EMA): what is kept at the end."""
-
-    def __init__(self, models: list[nn.Module]) -> None:
-        self._live = [p for model in models for p in model.parameters()]
-        self._kept = [p.detach().clone() for p in self._live]
-        self._updates = 0
-
-    def update(self) -> None:
-        self._updates += 1
-        decay = min(EMA_DECAY, (1 + self._updates) / (10 + self._updates))
-        torch._foreach_lerp_(self._kept, [p.detach() for p in self._live], 1 - decay)
-
-    def copy_to(self, models: list[nn.Module]) -> None:
-        with torch.no_grad():
-            for live, kept in zip(
-                (p for model in models for p in model.parameters()), self._kept, strict=True
-            ):
-                live.copy_(kept)
-
-
-def _optimize(
-    models: list[nn.Module],
-    loss: Callable[[], Tensor],
-    steps: int,
-    *,
-    rate: float,
-    flat: float,
-    after_step: Callable[[], None] = lambda: None,
-) -> None:
-    """AdamW with gradients averaged over the workers; `rate` holds for the share `flat`, then a cosine to
-    zero.
-    """
-    parameters = [p for model in models for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    started, shown = time.monotonic(), 0.0
-    for step in range(steps):
-        progress = max(0.0, step / steps - flat) / (1 - flat)
-        warm = min(1.0, (step + 1) / 50)
-        optimizer.param_groups[0]["lr"] = rate * warm * 0.5 * (1 + math.cos(math.pi * progress))
-        value = loss()
-        value.backward()
-        _average_gradients(parameters)
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        after_step()
-        shown = 0.98 * shown + 0.02 * value.item() if step else value.item()
-        if (step + 1) % 100 == 0:
-            log.info(
-                "step %d of %d, loss %.4f, %.2f s a step",
-                step + 1,
-                steps,
-                shown,
-                (time.monotonic() - started) / (step + 1),
-            )
-
-
-def _average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Copies the mean into each gradient, which keeps its own memory layout: the fused optimizer relies on
-    it.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= WORKERS
-    for gradient, piece in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(piece.view_as(gradient))
-
-
-def _share_start(*models: nn.Module) -> None:
-    for model in models:
-        for tensor in model.state_dict().values():
-            dist.broadcast(tensor, 0)
 
 
 def _save_once(state: dict[str, Tensor], path: Path) -> None:

@@ -38,8 +38,7 @@ def vocabulary() -> list[str]:
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
-    """What a training picture is called: mostly the full sentence, else something shorter, odder or nothing.
-    """
+    """What a training picture is called: mostly the full sentence, else something shorter or odd."""
     size = "small " if scene.size < _SIZES["small"] else "large " if scene.size > _SIZES["large"] else ""
     noun, ground = scene.icon, f" on a {scene.background} background"
     if rng.random() < 0.15:
