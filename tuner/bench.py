@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuner import files, session
+from tuner import files, presets, session
 from tuner.errors import TunerError
 from tuner.events import Event, StepDone
 from tuner.flux.targets import TARGETS
@@ -28,13 +28,14 @@ WARM_STEPS = 5
 """Steps that are not counted, as in `training.bare`."""
 
 
-def step(config: Path, steps: int = 60, rounds: int = 3) -> dict[str, Any]:
-    """The trainer's loop and start against the bare loop with the same model, pictures and LoRA.
+def step(rounds: int = 3, steps: int = 60) -> dict[str, Any]:
+    """The trainer's loop and start against the bare loop, both on the practice model, pictures and LoRA.
 
     `step_ratio` is the median of the paired ratios of CPU seconds a step; `start_extra_cpu_seconds` the
     median of what our start takes more, up to the end of the first step, both from an empty cache.
     """
     with tempfile.TemporaryDirectory() as scratch:
+        config = presets.apply("practice", Path(scratch) / "config")
         pairs = []
         for number in range(rounds):
             bare = _bare(config, steps, Path(scratch) / f"{number}.json")
@@ -61,7 +62,7 @@ def step(config: Path, steps: int = 60, rounds: int = 3) -> dict[str, Any]:
 
 
 def _bare(config: Path, steps: int, spec_file: Path) -> dict[str, float]:
-    plan = session.prepare(config)
+    plan = session.prepare(config, resume=False)
     settings = plan.settings
     spec = {
         "model": sources.model_place(settings),

@@ -83,6 +83,15 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("doctor", "Check this computer.", commands.doctor),
+    Command(
+        "bench",
+        "Measure what the trainer adds to the bare work.",
+        commands.bench,
+        (
+            _argument("what", choices=tuple(commands.BENCHMARKS), help="what is measured"),
+            _argument("--rounds", metavar="N", type=int, default=3, help="pairs of measurements"),
+        ),
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tuner import bench as benchmarks
 from tuner import files, machine
 from tuner.cli.output import report, save_picture, tell
 from tuner.dataset import counts, scan, sheet
@@ -16,6 +17,7 @@ from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
 from tuner.settings.request import SampleRequest
 
+BENCHMARKS = {"step": benchmarks.step}
 MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
 
 
@@ -134,3 +136,11 @@ def doctor(arguments: Namespace) -> int:
         lines += [f"     -> {one.mend}"] if one.mend else []
     report(arguments, {"findings": [asdict(one) for one in findings]}, lines)
     return 1 if any(one.state == "bad" for one in findings) else 0
+
+
+def bench(arguments: Namespace) -> int:
+    """Figures as ratios, measured in one run."""
+    tell("Measuring ...")
+    record = BENCHMARKS[arguments.what](rounds=arguments.rounds)
+    report(arguments, record, [f"{name}: {value}" for name, value in record.items()])
+    return 0
