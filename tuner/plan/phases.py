@@ -14,7 +14,8 @@ from tuner.settings.run import RunSettings
 class Phase:
     """One stretch of the run in which at most one big model is loaded.
 
-    `total` counts what the phase works through (captions, pictures, steps); `cached` how many of them are there already.
+    `total` counts what the phase works through (captions, pictures, steps); `cached` how many of them are
+    there already.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything `training.run` needs. `num_steps` counts optimizer updates of the whole run, resumed or not."""
+    """Everything `training.run` needs. `num_steps` counts the updates of the whole run, resumed or not."""
 
     settings: RunSettings
     folder: RunFolder

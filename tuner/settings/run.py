@@ -56,7 +56,7 @@ class RunSettings:
 
     @property
     def flavour(self) -> Flavour:
-        """The flavour that was chosen; krea where neither a flavour nor a model is given, as in SimpleTuner."""
+        """The one that was chosen; krea where neither a flavour nor a model is given, as in SimpleTuner."""
         model = self.model
         given = model.pretrained_model_name_or_path or model.pretrained_transformer_model_name_or_path
         return flavour(model.model_flavour or ("dev" if given else "krea"))

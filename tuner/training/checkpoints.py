@@ -57,9 +57,7 @@ def save(
 
 
 def load(path: Path, resumable: Resumable) -> dict[str, Any]:
-    """Puts a checkpoint back and returns the position in the data; raises CheckpointMismatch where it does
-    not fit.
-    """
+    """Puts a checkpoint back; returns the position in the data. Raises CheckpointMismatch."""
     try:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
         adapter, optimizer, dice = (

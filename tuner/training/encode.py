@@ -1,6 +1,4 @@
-"""Phases 1 and 2: captions and pictures become cache entries; each model is loaded only if something is
-missing.
-"""
+"""Phases 1 and 2: captions and pictures become cache entries, each by a model that lives only here."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ T = TypeVar("T")
 def encode_texts(
     settings: RunSettings, wanted: Sequence[str], caches: Caches, hardware: Hardware, emit: Emit
 ) -> None:
-    """Puts `pooled` and `embeddings` of every text that the cache does not hold; both encoders live only in
-    here.
-    """
+    """Puts `pooled` and `embeddings` of every text that the cache does not hold."""
     missing = [one for one in wanted if not caches.prompts.has(caches.prompt_key(one))]
     encoders = loading.text_encoders(
         sources.model_place(settings),
@@ -51,9 +47,7 @@ def encode_texts(
 def encode_pictures(
     settings: RunSettings, pictures: Sequence[Picture], caches: Caches, hardware: Hardware, emit: Emit
 ) -> None:
-    """Puts `mean` and `std` (C, H/8, W/8) of the posterior, in the transformer's scale, of every missing
-    picture.
-    """
+    """Puts the posterior's `mean` and `std` (C, H/8, W/8), in the transformer's scale, of missing pictures."""
     missing = [one for one in pictures if not caches.latents.has(caches.latent_key(one))]
     vae = load_vae(settings, hardware)
     done = len(pictures) - len(missing)

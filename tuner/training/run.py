@@ -45,8 +45,7 @@ _PAUSE_POLL_SECONDS = 0.2
 
 
 def run(plan: Plan, emit: Emit, control: Control) -> None:
-    """Runs all phases. Emits every event but RunFailed: whoever started the run turns exceptions into that.
-    """
+    """Runs all phases. Emits every event but RunFailed: whoever started it turns exceptions into that."""
     emit(
         RunStarted(
             run=plan.folder.name,
