@@ -78,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port of the page (default: the first free one from 7860)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument(
-        "--root", type=Path, default=HERE, metavar="FOLDER", help="where the folder runs lies (default: beside app.py)"
+        "--root",
+        type=Path,
+        default=HERE,
+        metavar="FOLDER",
+        help="where the folder runs lies (default: beside app.py)",
     )
     return parser
 

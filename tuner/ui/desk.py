@@ -121,7 +121,7 @@ class Desk:
     def rename(self, name: str) -> None:
         name = name.strip()
         if not re.fullmatch(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]*", name):
-            raise TunerError("A name needs at least one character, and none of \\ / : * ? \" < > |.")
+            raise TunerError('A name needs at least one character, and none of \\ / : * ? " < > |.')
         self.change(self._named(name))
 
     def _named(self, name: str) -> dict[str, object]:

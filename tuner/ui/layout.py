@@ -18,7 +18,18 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from tuner import machine
 from tuner.session import Session
 from tuner.settings.fields import Spec
-from tuner.ui import form, images_tab, markup, readings, recipe_tab, results_tab, runs_tab, setup_tab, train_tab, wording
+from tuner.ui import (
+    form,
+    images_tab,
+    markup,
+    readings,
+    recipe_tab,
+    results_tab,
+    runs_tab,
+    setup_tab,
+    train_tab,
+    wording,
+)
 from tuner.ui.desk import Desk
 from tuner.ui.trouble import card, guarded
 
@@ -57,7 +68,15 @@ class Page(NamedTuple):
     def quick(self) -> list[Any]:
         """What `tick` fills."""
         train = self.train
-        return [self.seen, *self.sidebar[1:], self.trouble, train.progress, train.sample, train.save, train.stop]
+        return [
+            self.seen,
+            *self.sidebar[1:],
+            self.trouble,
+            train.progress,
+            train.sample,
+            train.save,
+            train.stop,
+        ]
 
     @property
     def slow(self) -> list[Any]:
@@ -143,7 +162,9 @@ def tick(desk: Desk, seen: str) -> Any:
     if stamp == seen:
         return gr.skip()
     going = gr.Button(interactive=view.active and not desk.session.stopping)
-    pause = gr.Button("Resume" if view.state == "paused" else "Pause", interactive=view.active and not desk.session.stopping)
+    pause = gr.Button(
+        "Resume" if view.state == "paused" else "Pause", interactive=view.active and not desk.session.stopping
+    )
     progress = train_tab.progress(view, desk.session.stopping)
     return [stamp, readings.strip(view), pause, going, card(desk), progress, going, going, going]
 
@@ -153,7 +174,11 @@ def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> li
     moved, pictures = desk.stamp, desk.pictures_stamp
     moved_before, _, pictures_before = (seen or "").partition(" ")
     gauges = readings.gauges(machine.read(desk.session.root))
-    live = [train_tab.curve(desk.view), train_tab.log_tail(desk.folder)] if moved != moved_before else [gr.skip()] * 2
+    live = (
+        [train_tab.curve(desk.view), train_tab.log_tail(desk.folder)]
+        if moved != moved_before
+        else [gr.skip()] * 2
+    )
     if pictures != pictures_before:
         shown = [train_tab.samples(desk.view), *results_tab.show(desk, prompt, step)]
     else:
@@ -169,11 +194,16 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
     gr.Timer(SLOW_TICK_SECONDS).tick(slow, [page.seen_slowly, *looked_at], page.slow, **QUIET)
     blocks.load(lambda: tick(desk, ""), None, page.quick, **QUIET)
     blocks.load(lambda: slow_tick(desk, "", None, None), None, page.slow, **QUIET)
-    blocks.load(lambda: gr.Tabs(selected="train") if desk.view.active else gr.skip(), None, page.tabs, **QUIET)
+    blocks.load(
+        lambda: gr.Tabs(selected="train") if desk.view.active else gr.skip(), None, page.tabs, **QUIET
+    )
     blocks.load(guarded(desk, lambda: images_tab.show(desk)), None, page.images.shown, **QUIET)
     for choice in looked_at:
         choice.input(
-            lambda prompt, step: results_tab.pair(desk.view, prompt, step), looked_at, page.results.slider, **QUIET
+            lambda prompt, step: results_tab.pair(desk.view, prompt, step),
+            looked_at,
+            page.results.slider,
+            **QUIET,
         )
 
 
@@ -206,10 +236,16 @@ def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     images, recipe = page.images, page.recipe
     act.on(page.tab["images"].select, lambda: images_tab.show(desk), None, images.shown)
     act.on(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
-    act.on(_left(images.folder), lambda value: images_tab.use_folder(desk, value), images.folder, images.shown)
-    act.on(_left(images.trigger), lambda value: images_tab.use_trigger(desk, value), images.trigger, images.shown)
+    act.on(
+        _left(images.folder), lambda value: images_tab.use_folder(desk, value), images.folder, images.shown
+    )
+    act.on(
+        _left(images.trigger), lambda value: images_tab.use_trigger(desk, value), images.trigger, images.shown
+    )
     act.on(page.tab["recipe"].select, lambda: recipe_tab.show(desk), None, recipe.shown)
-    act.word(recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections])
+    act.word(
+        recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections]
+    )
     for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
         edit = partial(recipe_tab.edit, desk, name)
         act.on(_left(field), edit, field, [recipe.sentence, recipe.differs])

@@ -60,9 +60,7 @@ def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind
 def picture(path: Path, alt: str) -> str:
     """A picture that opens large on a click; the time in its address lets a rewritten file show anew."""
     address = file_address(path)
-    return (
-        f'<a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{text(alt)}" loading="lazy"></a>'
-    )
+    return f'<a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{text(alt)}" loading="lazy"></a>'
 
 
 def file_address(path: Path) -> str:

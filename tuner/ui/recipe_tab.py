@@ -174,7 +174,9 @@ def library(lines: str, before: Iterable[SamplePrompt]) -> tuple[SamplePrompt, .
 
 def _new_name(prompt: str, taken: set[str]) -> str:
     stem = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:40] or "prompt"
-    return next(name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+    return next(
+        name for n in range(1, len(taken) + 2) if (name := stem if n == 1 else f"{stem}-{n}") not in taken
+    )
 
 
 def sentence(desk: Desk) -> str:
@@ -192,7 +194,9 @@ def sentence(desk: Desk) -> str:
     )
     notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
     onward = wording.goes_on(plan.first_step) if plan.first_step else ""
-    return f'<p class="sentence" role="status">{markup.text(said)}. {onward}</p>' + (f"<ul>{notes}</ul>" if notes else "")
+    return f'<p class="sentence" role="status">{markup.text(said)}. {onward}</p>' + (
+        f"<ul>{notes}</ul>" if notes else ""
+    )
 
 
 def differences(settings: RunSettings, preset: RunSettings) -> str:
@@ -201,7 +205,8 @@ def differences(settings: RunSettings, preset: RunSettings) -> str:
     if not changed:
         return f'<p class="quiet">{wording.AS_PRESET}</p>'
     rows = (
-        [markup.text(s.label), _shown(form.value_of(preset, s)), _shown(form.value_of(settings, s))] for s in changed
+        [markup.text(s.label), _shown(form.value_of(preset, s)), _shown(form.value_of(settings, s))]
+        for s in changed
     )
     return markup.table("Changed from the preset", ("Setting", "Preset", "Now"), rows)
 

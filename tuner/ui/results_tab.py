@@ -65,7 +65,9 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
         gr.Dropdown([(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step),
         pair(view, prompt, step),
         gr.Button(interactive=has_checkpoint),
-        exported(file, view.trigger) if file else f'<p class="quiet">{wording.EXPORT_HELP if has_checkpoint else wording.NO_CHECKPOINT}</p>',
+        exported(file, view.trigger)
+        if file
+        else f'<p class="quiet">{wording.EXPORT_HELP if has_checkpoint else wording.NO_CHECKPOINT}</p>',
         gr.DownloadButton(value=str(file) if file else None, visible=file is not None),
     ]
 

@@ -51,7 +51,9 @@ def doctor(findings: tuple[Finding, ...]) -> str:
 def _versions() -> str:
     rows = [("FluxTuner", tuner.__version__), ("Python", platform.python_version())]
     rows += [(name, _version(name)) for name in PACKAGES]
-    return markup.table("Versions", ("Program", "Version"), ([markup.text(a), markup.text(b)] for a, b in rows))
+    return markup.table(
+        "Versions", ("Program", "Version"), ([markup.text(a), markup.text(b)] for a, b in rows)
+    )
 
 
 def _version(package: str) -> str:

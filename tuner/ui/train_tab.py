@@ -89,7 +89,9 @@ def _phase(phase: PhaseView) -> str:
 
 
 def _bar(view: RunView) -> str:
-    return markup.bar("Progress of the training", view.step, view.num_steps, f"Step {view.step} of {view.num_steps}")
+    return markup.bar(
+        "Progress of the training", view.step, view.num_steps, f"Step {view.step} of {view.num_steps}"
+    )
 
 
 def _facts(view: RunView) -> str:
@@ -147,7 +149,8 @@ def samples(view: RunView) -> str:
 def _row(step: int, row: list[Sample | None]) -> str:
     title = wording.BASELINE if step == 0 else str(step)
     cells = "".join(
-        f"<td>{markup.picture(Path(one.path), f'{one.prompt}, step {step}') if one else ''}</td>" for one in row
+        f"<td>{markup.picture(Path(one.path), f'{one.prompt}, step {step}') if one else ''}</td>"
+        for one in row
     )
     return f'<tr><th scope="row">{title}</th>{cells}</tr>'
 

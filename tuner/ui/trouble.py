@@ -33,7 +33,9 @@ def _advice(number: int, one: Advice) -> str:
     if not one.change:
         return f"<li>{markup.text(one.text)}</li>"
     changes = ", ".join(f"{path.rpartition('.')[2]} = {shown(value)}" for path, value in one.change.items())
-    return f"<li>{markup.text(one.text)} {markup.button(f'apply:{number}', f'Apply: {changes}', 'primary')}</li>"
+    return (
+        f"<li>{markup.text(one.text)} {markup.button(f'apply:{number}', f'Apply: {changes}', 'primary')}</li>"
+    )
 
 
 def guarded(desk: Desk, deed: Callable[..., Any]) -> Callable[..., Any]:

@@ -125,7 +125,9 @@ def goes_on(step: int) -> str:
     return f"A run of this name is there: it goes on after step {step}."
 
 
-def recipe_sentence(num_pictures: int, num_steps: int, batch: int, seconds: float | None, megabytes: float | None) -> str:
+def recipe_sentence(
+    num_pictures: int, num_steps: int, batch: int, seconds: float | None, megabytes: float | None
+) -> str:
     """`10 images x 120 passes = 300 steps of 4 images, about 45 s, one file of about 1 MB`."""
     passes = num_steps * batch / max(num_pictures, 1)
     steps = count(num_steps, "step") + (f" of {batch} images" if batch > 1 else "")
@@ -133,11 +135,13 @@ def recipe_sentence(num_pictures: int, num_steps: int, batch: int, seconds: floa
     if seconds is not None:
         parts.append(f"about {duration(seconds)}")
     if megabytes is not None:
-        parts.append(f"one file of about {megabytes:.2g} MB" if megabytes < 10 else f"one file of about {megabytes:.0f} MB")
+        parts.append(
+            f"one file of about {megabytes:.2g} MB"
+            if megabytes < 10
+            else f"one file of about {megabytes:.0f} MB"
+        )
     return ", ".join(parts)
 
 
 def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
-    return (
-        f"{count(num_pictures, 'image')}, {num_captioned} captioned, {count(num_buckets, 'bucket')}, {num_left_out} left out"
-    )
+    return f"{count(num_pictures, 'image')}, {num_captioned} captioned, {count(num_buckets, 'bucket')}, {num_left_out} left out"

@@ -1,0 +1,118 @@
+"""The recipe on disk, runs by name, and trouble with its way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import player
+from tests.ui.conftest import PATIENCE_SECONDS
+from tuner.errors import Advice, SettingsInvalid, TunerError
+from tuner.session import Session
+from tuner.ui.desk import Desk
+
+
+def test_the_recipe_survives_a_restart(desk) -> None:
+    desk.change({"optimization.learning_rate": 1e-3})
+    again = Desk(Session(desk.session.root))
+    assert again.settings.optimization.learning_rate == 1e-3
+    assert again.preset == "practice"
+
+
+def test_without_a_card_the_practice_preset_is_chosen(desk, tmp_path, monkeypatch) -> None:
+    without = lambda *_: reading  # noqa: E731
+    from tuner import machine
+
+    reading = machine.Reading(ram_used_gb=1, ram_total_gb=8, process_gb=0.1, disk_free_gb=50)
+    monkeypatch.setattr(machine, "read", without)
+    fresh = Desk(Session(tmp_path / "fresh"))
+    assert (fresh.settings.optimization.max_train_steps, fresh.preset) == (300, "practice")
+
+
+def test_a_wrong_change_changes_nothing(desk) -> None:
+    with pytest.raises(SettingsInvalid):
+        desk.change({"optimization.max_train_steps": 9, "adapter.lora_rank": 0})
+    assert desk.settings.optimization.max_train_steps == 6
+
+
+def test_a_new_name_moves_the_run_folder(desk) -> None:
+    desk.rename(" mein Häuschen ")
+    assert desk.name == "mein Häuschen"
+    assert desk.settings.saving.output_dir == (desk.runs / "mein Häuschen").as_posix()
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "what?"])
+def test_a_name_that_is_no_folder_is_refused(desk, name) -> None:
+    with pytest.raises(TunerError, match="name"):
+        desk.rename(name)
+    assert desk.name == "practice"
+
+
+def test_a_run_leaves_its_files_and_the_next_one_gets_a_new_name(finished) -> None:
+    assert finished.folder.config.joinpath("config.json").is_file()
+    assert finished.view.run == "practice"
+    assert finished.name == "practice-2"
+
+
+def test_a_stopped_run_goes_on_from_the_page(desk) -> None:
+    desk.change({"optimization.max_train_steps": 400})
+    desk.start()
+    desk.stop()
+    desk.session.join(PATIENCE_SECONDS)
+    assert desk.view.state == "stopped"
+    stopped_at = desk.view.step
+    desk.resume("practice")
+    assert desk.view.first_step == stopped_at
+    desk.stop()
+
+
+def test_an_earlier_run_is_opened_by_its_name(finished) -> None:
+    other = Desk(Session(finished.session.root))
+    other.open("practice")
+    assert other.view.state == "finished"
+    assert other.folder.path == finished.folder.path
+
+
+@pytest.mark.parametrize("name", ["nothing", "../practice", "/etc", ""])
+def test_a_run_that_is_none_of_ours_is_refused(finished, name) -> None:
+    for deed in (finished.open, finished.resume):
+        with pytest.raises(TunerError, match="no run"):
+            deed(name)
+
+
+def test_a_failed_run_shows_its_way_out(desk, monkeypatch) -> None:
+    monkeypatch.setattr(player, "FAIL_AT", 3)
+    desk.start()
+    desk.session.join(PATIENCE_SECONDS)
+    assert "not a number" in desk.shown_trouble.message
+    desk.apply(0)
+    assert desk.settings.optimization.learning_rate == 1e-5
+    assert desk.shown_trouble is None
+
+
+def test_advice_that_is_gone_is_not_carried_out(desk) -> None:
+    desk.report(TunerError("Bad.", Advice("Do less.", {"optimization.train_batch_size": 1})))
+    for number in (-1, 1):
+        with pytest.raises(TunerError, match="out of date"):
+            desk.apply(number)
+    assert desk.settings.optimization.train_batch_size == 4
+
+
+def test_every_problem_with_a_change_becomes_an_advice(desk) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        desk.change({"optimization.optimizer": "adamw_bf1"})
+    desk.report(caught.value)
+    assert desk.advice[0].change == {"optimization.optimizer": "adamw_bf16"}
+
+
+def test_the_stamp_moves_with_what_the_page_shows(desk) -> None:
+    before = desk.stamp
+    assert desk.stamp == before
+    desk.report(TunerError("Bad."))
+    assert desk.stamp != before
+
+
+def test_the_size_and_the_time_of_a_run(finished) -> None:
+    assert 0.5 < finished.file_mb() < 1.5
+    assert finished.seconds(100) == pytest.approx(1.0, rel=0.2)
+    finished.change({"optimization.train_batch_size": 2})
+    assert finished.seconds(100) is None

@@ -1,0 +1,67 @@
+"""The pictures as the run will see them: captions, counts, what was left out, and small copies."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from tuner.ui import images_tab
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "bilder"
+    folder.mkdir()
+    for number in range(5):
+        Image.new("RGB", (900, 600), (40 * number, 90, 120)).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"sks <{number}>", encoding="utf-8")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    return folder
+
+
+def test_the_practice_pictures(desk) -> None:
+    folder, trigger, summary, gallery, left_out = images_tab.show(desk)
+    assert (folder, trigger, left_out) == ("tuner/practice/pictures", "sks", "")
+    assert "10 images, 10 captioned, 1 bucket, 0 left out." in summary
+    assert len(gallery) == 10
+    assert gallery[0][1].startswith("a sks on a")
+
+
+def test_another_folder_with_a_broken_file(desk, pictures) -> None:
+    folder, _, summary, gallery, left_out = images_tab.use_folder(desk, f" {pictures} ")
+    assert folder == str(pictures)
+    assert "5 images, 5 captioned" in summary and "1 left out" in summary
+    assert "broken.png" in left_out
+    assert gallery[0][1] == "sks <0>"
+    assert images_tab.use_folder(desk, str(pictures)) == gr.skip()
+
+
+def test_a_folder_that_is_not_there_is_said(desk, tmp_path) -> None:
+    summary, gallery = images_tab.use_folder(desk, str(tmp_path / "nowhere"))[2:4]
+    assert "nowhere" in summary and 'role="alert"' in summary
+    assert gallery == []
+
+
+def test_a_small_copy_is_served_and_made_once(desk, pictures) -> None:
+    images_tab.use_folder(desk, str(pictures))
+    picture = desk.index().pictures[0]
+    small = images_tab.thumbnail(picture, desk.thumbnails)
+    made = small.stat().st_mtime_ns
+    with Image.open(small) as opened:
+        assert max(opened.size) == images_tab.THUMBNAIL_PX
+    assert images_tab.thumbnail(picture, desk.thumbnails).stat().st_mtime_ns == made
+    assert not list(desk.thumbnails.glob("*.part"))
+
+
+def test_the_trigger_word_is_kept(desk) -> None:
+    assert images_tab.use_trigger(desk, "zorg")[1] == "zorg"
+    assert desk.settings.trigger == "zorg"
+
+
+def test_looking_again_sees_new_files(desk, pictures) -> None:
+    images_tab.use_folder(desk, str(pictures))
+    Image.new("RGB", (900, 600)).save(pictures / "new.png")
+    (pictures / "new.txt").write_text("sks new", encoding="utf-8")
+    assert "5 images" in images_tab.show(desk)[2]
+    assert "6 images" in images_tab.look_again(desk)[2]

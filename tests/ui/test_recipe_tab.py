@@ -1,0 +1,82 @@
+"""The main path of a recipe: cards, fields, prompts, and the sentence with the user's own numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tuner import presets
+from tuner.errors import SettingsInvalid
+from tuner.settings.sampling import SamplePrompt
+from tuner.ui import recipe_tab
+
+
+def test_the_chosen_card_is_marked() -> None:
+    cards = recipe_tab.cards(presets.listed(), "practice")
+    assert cards.count('data-act="') == len(presets.listed())
+    assert cards.count('aria-pressed="true"') == 1
+    assert 'data-act="practice" aria-pressed="true"' in cards
+
+
+def test_the_sentence_before_and_after_a_run_of_the_same_kind(finished) -> None:
+    assert (
+        "10 images × 2.4 passes = 6 steps of 4 images, about 0 s, one file of about 0.76 MB"
+        in recipe_tab.sentence(finished)
+    )
+    finished.change({"optimization.train_batch_size": 2})
+    assert "passes = 6 steps of 2 images, one file" in recipe_tab.sentence(finished)
+
+
+def test_the_sentence_says_what_stands_in_the_way(desk, tmp_path) -> None:
+    desk.use_folder(str(tmp_path / "nowhere"))
+    assert 'role="alert"' in recipe_tab.sentence(desk)
+
+
+def test_fields_become_settings(desk) -> None:
+    fields = {"name": "mine", "steps": 40, "resolution": 128, "rate": 1e-3, "rank": 4, "prompts": "a sks"}
+    recipe_tab.take(desk, fields)
+    settings = desk.settings
+    assert desk.name == "mine"
+    assert settings.optimization.max_train_steps == 40
+    assert settings.active_datasets[0].resolution == 128
+    assert (settings.optimization.learning_rate, settings.adapter.lora_rank) == (1e-3, 4)
+    assert [one.prompt for one in settings.library] == ["a sks"]
+    assert recipe_tab.values(desk) == fields
+
+
+def test_no_steps_means_that_the_epochs_decide(desk) -> None:
+    recipe_tab.take(desk, {"steps": None})
+    assert desk.plan().num_steps == 3
+
+
+def test_fields_that_were_not_touched_change_nothing(desk) -> None:
+    stamp = desk.stamp
+    recipe_tab.take(desk, recipe_tab.values(desk))
+    assert desk.stamp == stamp
+
+
+def test_a_wrong_field_is_refused(desk) -> None:
+    with pytest.raises(SettingsInvalid, match="lora_rank"):
+        recipe_tab.edit(desk, "rank", 0)
+
+
+def test_prompts_keep_their_names_and_new_ones_get_one() -> None:
+    before = (SamplePrompt("green", "a <token> on green"),)
+    made = recipe_tab.library("A dog!\na <token> on green\n\nA dog?\nA dog!\n日本", before)
+    assert made == (
+        SamplePrompt("a-dog", "A dog!"),
+        SamplePrompt("green", "a <token> on green"),
+        SamplePrompt("a-dog-2", "A dog?"),
+        SamplePrompt("prompt", "日本"),
+    )
+
+
+def test_what_differs_from_the_preset_is_listed(desk) -> None:
+    shown = recipe_tab.differences(desk.settings, desk.preset_settings)
+    assert "<td>300</td><td>6</td>" in shown
+    assert recipe_tab.wording.AS_PRESET in recipe_tab.differences(desk.settings, desk.settings)
+
+
+def test_choosing_a_preset_begins_anew(desk) -> None:
+    values = recipe_tab.choose(desk, "practice")
+    assert values[2] == 300
+    assert len(values) == 9 + len(recipe_tab.form.SECTIONS)

@@ -1,0 +1,77 @@
+"""The live view: what is said in which state, for eyes and screen readers, and how much is sent."""
+
+from __future__ import annotations
+
+import os
+
+from tuner.events import PhaseStarted, RunStarted, SampleReady, StepDone, Warned
+from tuner.files.run_folder import RunFolder
+from tuner.ui import train_tab, wording
+from tuner.view import RunView, from_events
+
+STARTED = RunStarted(run="cat & <b>", phases=("text", "train"), num_steps=300, trigger="sks")
+
+
+def steps(number: int) -> list[StepDone]:
+    return [StepDone(step=n, loss=1 / n, lr=1e-4, grad_norm=1, seconds=0.5) for n in range(1, number + 1)]
+
+
+def test_before_the_first_run_it_says_what_to_do() -> None:
+    assert wording.NO_RUN in train_tab.progress(RunView(), stopping=False)
+
+
+def test_a_bar_that_a_screen_reader_understands() -> None:
+    view = from_events([STARTED, PhaseStarted(name="train", total=300), *steps(150)])
+    shown = train_tab.progress(view, stopping=False)
+    assert 'role="progressbar"' in shown and 'aria-valuenow="50"' in shown
+    assert 'aria-current="step"' in shown
+    assert "step 150 of 300, about 75 s left" in shown
+    assert "<b>" not in shown
+
+
+def test_a_warning_is_shown_and_a_stop_is_said_at_once() -> None:
+    view = from_events([STARTED, Warned(text="Slow ${because}.")])
+    assert "Slow &#36;&#123;because}." in train_tab.progress(view, stopping=False)
+    assert wording.STOPPING in train_tab.progress(view, stopping=True)
+
+
+def test_a_long_curve_is_thinned() -> None:
+    curve = train_tab.curve(from_events([STARTED, *steps(390)]))
+    assert len(curve) <= 2 * train_tab.MAX_POINTS
+    assert set(curve["line"]) == {"each step", "smoothed"}
+    assert train_tab.curve(RunView()) is None
+
+
+def test_samples_are_a_row_a_step_the_baseline_on_top(tmp_path) -> None:
+    samples = [
+        SampleReady(
+            step=step, name=name, prompt=f"a {name}", seed=1, path=str(tmp_path / f"{step}-{name}.png")
+        )
+        for step in (0, 100, 200)
+        for name in ("cat", "dog")
+    ]
+    shown = train_tab.samples(from_events([STARTED, *samples[:-1]]))
+    rows = [shown.index(f'<th scope="row">{title}</th>') for title in (wording.BASELINE, 200, 100)]
+    assert rows == sorted(rows)
+    assert shown.count("<img") == 5
+    assert 'alt="a cat, step 100"' in shown
+
+
+def test_the_log_is_read_from_its_end(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    assert train_tab.log_tail(None) == train_tab.log_tail(folder) == ""
+    folder.log.write_text("".join(f"line {n}\n" for n in range(5000)), encoding="utf-8")
+    tail = train_tab.log_tail(folder)
+    assert tail.startswith("line ") and tail.endswith("line 4999\n")
+    assert len(tail) <= train_tab.LOG_BYTES
+
+
+def test_a_picture_that_was_made_anew_gets_another_address(tmp_path) -> None:
+    from tuner.ui import markup
+
+    path = tmp_path / "späce ünï (1).png"
+    path.write_bytes(b"one")
+    before = markup.file_address(path)
+    os.utime(path, ns=(0, 1))
+    assert markup.file_address(path) != before
+    assert "sp%C3%A4ce%20" in before
