@@ -1,4 +1,4 @@
-"""Opens FluxTuner in the browser: arguments, logging, the page, and a clean end that saves a checkpoint first."""
+"""Opens FluxTuner in the browser: arguments, logging, the page, and an end that saves a checkpoint first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuner.session import Session
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).resolve().parent
@@ -46,7 +50,7 @@ def _taken(port: int) -> bool:
 
 
 def _open(root: Path, port: int | None, browser: bool) -> int:
-    """The large imports make only objects that stay: looking through them for waste would take a fifth of the start."""
+    """The imports make objects that stay; looking through them for waste would take a tenth of the start."""
     gc.disable()
     from tuner.session import Session
     from tuner.ui import layout

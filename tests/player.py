@@ -1,4 +1,4 @@
-"""A trainer that only plays: the events of a run with drawn pictures, at a speed to choose, without any model."""
+"""A trainer that only plays: the events of a run with drawn pictures, at any speed, without a model."""
 
 from __future__ import annotations
 

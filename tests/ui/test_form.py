@@ -1,4 +1,4 @@
-"""The expert form covers every setting there is: each spec becomes a field, and its value comes back unchanged."""
+"""The expert form covers every setting: each spec becomes a field, and its value comes back unchanged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every tab of every browser shares: the session, the recipe that is being written, and the trouble that came up.
+"""What every tab of every browser shares: the session, the recipe being written, the trouble that came up.
 
-The recipe lies on disk as the five files, so that it survives a reload, another tab and a restart. Nothing is kept
-per visitor.
+The recipe lies on disk as the five files, so that it survives a reload, another tab and a restart. Nothing is
+kept per visitor.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Desk:
         return memory.num_adapter_parameters(settings, memory.shape(settings)) * memory.ADAPTER_BYTES / 1e6
 
     def seconds(self, num_steps: int) -> float | None:
-        """About how long so many steps take, judged by an earlier run of the same load; None before the first one."""
+        """About how long so many steps take, judged by an earlier run of the same load, or None."""
         pace = self.history.pace(self.settings, self.session.runs())
         return None if pace is None else pace * num_steps
 

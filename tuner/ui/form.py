@@ -11,7 +11,6 @@ import gradio as gr
 from tuner.settings.fields import Spec
 from tuner.settings.run import RunSettings, specs
 
-Field = gr.Checkbox | gr.Dropdown | gr.Number | gr.Textbox
 Edited = Callable[[Spec, object], Any]
 """Called with a setting and what the user made of it."""
 
@@ -44,8 +43,8 @@ def differing(settings: RunSettings, preset: RunSettings) -> tuple[Spec, ...]:
     return tuple(s for s in specs() if s.path not in own and value_of(settings, s) != value_of(preset, s))
 
 
-def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Field:
-    """One setting as a form field, marked where it differs from the preset; off where only one value works yet.
+def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Any:
+    """One setting as a component, marked where it differs from the preset; closed where one value works.
 
     A number that may be unset is a text: an empty number field would show, and send, 0.
     """
@@ -84,7 +83,7 @@ def shown(value: object) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
-def listen(one: Field, spec: Spec, edited: Edited, outputs: list[Any]) -> None:
+def listen(one: Any, spec: Spec, edited: Edited, outputs: list[Any]) -> None:
     """Report what the user does to a field, and only that: values set by the server report nothing."""
     triggers = [one.input] if isinstance(one, gr.Checkbox | gr.Dropdown) else [one.blur, one.submit]
     gr.on(
@@ -98,7 +97,7 @@ def listen(one: Field, spec: Spec, edited: Edited, outputs: list[Any]) -> None:
 
 
 def change(spec: Spec, raw: object, settings: RunSettings) -> Mapping[str, object]:
-    """The change that `raw` makes to the settings by dotted path; empty where it says what is there already."""
+    """The change that `raw` makes, by dotted path; empty where it says what is there already."""
     value = value_of(settings, spec)
     now = shown(value) if isinstance(raw, str) and not isinstance(value, str) else value
     return {} if raw == now or (raw == "" and now is None) else {spec.path: raw}

@@ -58,7 +58,7 @@ def show(desk: Desk) -> list[Any]:
     try:
         index = desk.index()
     except TunerError as error:
-        return [folder, desk.settings.trigger, _problem(error), [], ""]
+        return [folder, desk.settings.trigger, markup.problem(error), [], ""]
     shown = [(str(thumbnail(one, desk.thumbnails)), _caption(one)) for one in index.pictures[:MAX_PICTURES]]
     return [folder, desk.settings.trigger, summary(index), shown, left_out(index)]
 
@@ -89,7 +89,7 @@ def summary(index: DatasetIndex) -> str:
     buckets = len({(one.dataset, one.aspect_bucket) for one in pictures})
     said = wording.images_sentence(len(pictures), captioned, buckets, len(index.left_out))
     more = f" The first {MAX_PICTURES} are shown." if len(pictures) > MAX_PICTURES else ""
-    return f'<p class="sentence" role="status">{markup.text(said + "." + more)}</p>'
+    return markup.sentence(f"{said}.{more}")
 
 
 def left_out(index: DatasetIndex) -> str:
@@ -117,7 +117,3 @@ def thumbnail(picture: Picture, folder: Path) -> Path:
 
 def _caption(picture: Picture) -> str:
     return picture.captions[0] if picture.captions else picture.path.name
-
-
-def _problem(error: TunerError) -> str:
-    return f'<p class="sentence bad" role="alert">{markup.text(error)}</p>'

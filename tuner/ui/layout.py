@@ -1,7 +1,7 @@
 """The page: sidebar, failure card, six tabs, and the timers that keep every open tab at the state of the run.
 
-Nothing is kept per visitor: each tab tells with every tick which state it shows, and gets an answer only when that
-is not the latest one.
+Nothing is kept per visitor: each tab tells with every tick which state it shows, and gets an answer only when
+that is not the latest one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Sidebar(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Everything that events read or fill. `seen` and `seen_slowly` say which state this browser tab shows."""
+    """All that events read or fill. `seen` and `seen_slowly` say which state this browser tab shows."""
 
     seen: gr.Textbox
     seen_slowly: gr.Textbox
@@ -99,7 +99,7 @@ def build(session: Session) -> gr.Blocks:
 
 
 def serve(blocks: gr.Blocks, port: int | None = None) -> str:
-    """Serve the page on this computer alone; returns its address. Without a port the first free one from 7860."""
+    """Serve the page on this computer alone; returns its address. Without a port: a free one from 7860."""
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     _, address, _ = blocks.launch(
         server_name=HOST,
@@ -170,7 +170,7 @@ def tick(desk: Desk, seen: str) -> Any:
 
 
 def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> list[Any]:
-    """The values of `Page.slow`: gauges always, curve and log when something happened, pictures when there are new ones."""
+    """The values of `Page.slow`: gauges always, curve and log after an event, new pictures."""
     moved, pictures = desk.stamp, desk.pictures_stamp
     moved_before, _, pictures_before = (seen or "").partition(" ")
     gauges = readings.gauges(machine.read(desk.session.root))
@@ -208,7 +208,7 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
 
 
 class Acting:
-    """Ties commands to events: their errors become the failure card, and the page shows at once what came of them."""
+    """Ties commands to events: errors become the failure card, and the page shows at once what came of it."""
 
     def __init__(self, page: Page, desk: Desk) -> None:
         self.page, self.desk = page, desk

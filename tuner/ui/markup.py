@@ -26,18 +26,33 @@ def text(value: object) -> str:
     return html.escape(str(value)).replace("{", "&#123;").replace("$", "&#36;")
 
 
-def button(act: str, label: str, kind: str = "", **attributes: str) -> str:
-    extra = "".join(f' {name.replace("_", "-")}="{text(value)}"' for name, value in attributes.items())
-    return f'<button type="button" class="act {kind}" data-act="{text(act)}"{extra}>{text(label)}</button>'
+def button(act: str, label: str, kind: str = "", said: str = "") -> str:
+    """`said` is what a screen reader says instead of the label."""
+    name = f' aria-label="{text(said)}"' if said else ""
+    return f'<button type="button" class="act {kind}" data-act="{text(act)}"{name}>{text(label)}</button>'
+
+
+def sentence(said: object) -> str:
+    return f'<p class="sentence" role="status">{text(said)}</p>'
+
+
+def problem(said: object) -> str:
+    return f'<p class="sentence bad" role="alert">{text(said)}</p>'
+
+
+def quiet(said: object) -> str:
+    return f'<p class="quiet">{text(said)}</p>'
 
 
 def bar(label: str, done: float, total: float, said: str = "") -> str:
     """A progress bar for eyes and screen readers; without a total it only says that something goes on."""
     share = min(max(done / total, 0), 1) if total else 0
-    now = f'aria-valuenow="{round(100 * share)}"' if total else ""
+    percent = round(100 * share)
+    now = f'aria-valuenow="{percent}"' if total else ""
+    names = f'aria-label="{text(label)}" aria-valuetext="{text(said or f"{percent} %")}"'
     return (
-        f'<div class="bar" role="progressbar" aria-label="{text(label)}" aria-valuemin="0" aria-valuemax="100" {now} '
-        f'aria-valuetext="{text(said or f"{round(100 * share)} %")}"><span style="width:{100 * share:.1f}%"></span></div>'
+        f'<div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" {now} {names}>'
+        f'<span style="width:{100 * share:.1f}%"></span></div>'
     )
 
 
@@ -60,10 +75,11 @@ def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind
 def picture(path: Path, alt: str) -> str:
     """A picture that opens large on a click; the time in its address lets a rewritten file show anew."""
     address = file_address(path)
-    return f'<a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{text(alt)}" loading="lazy"></a>'
+    shown = f'<img src="{address}" alt="{text(alt)}" loading="lazy">'
+    return f'<a href="{address}" target="_blank" rel="noopener">{shown}</a>'
 
 
 def file_address(path: Path) -> str:
-    """Where the page finds a file of a folder that is served (`serve_folder`)."""
+    """Where the page finds a file; its folder must be one that gradio was told to serve."""
     stamp = path.stat().st_mtime_ns if path.exists() else 0
     return f"/gradio_api/file={quote(path.resolve().as_posix())}?t={stamp}"

@@ -46,20 +46,22 @@ class RecipeTab(NamedTuple):
 
 
 def build(desk: Desk, edited: Edited) -> RecipeTab:
-    """`edited` is called when the user changed one setting of the expert form; it returns sentence and differences."""
+    """`edited` hears of every change in the expert form; it returns sentence and differences."""
     cards = markup.region("presets", acts=True)
     with gr.Row(elem_id="dials"):
         name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220)
-        dials = [gr.Number(label=label, info=info, min_width=160) for label, info in wording.DIALS]
+        steps, resolution, rate, rank = (
+            gr.Number(label=label, info=info, min_width=160) for label, info in wording.DIALS
+        )
     sentence = markup.region("sentence")
     start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
     with gr.Accordion("Sample prompts", open=False):
         prompts = gr.Textbox(label="Prompts", info=wording.PROMPTS_HELP, lines=4, max_lines=12)
     with gr.Accordion("Expert", open=False):
-        markup.region("expert", value=f'<p class="quiet">{wording.EXPERT}</p>')
+        markup.region("expert", value=markup.quiet(wording.EXPERT))
         differs = markup.region("differs")
         sections = tuple(_section(name, desk, edited, [sentence, differs]) for name in form.SECTIONS)
-    return RecipeTab(cards, name, *dials, prompts, sentence, differs, start, sections)
+    return RecipeTab(cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, sections)
 
 
 def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr.Accordion:
@@ -92,9 +94,10 @@ def cards(known: Iterable[Preset], chosen: str) -> str:
 
 def _card(preset: Preset, chosen: bool) -> str:
     mark = '<span class="mark">chosen</span>' if chosen else ""
+    pressed = "true" if chosen else "false"
     needs = wording.needs(preset.vram_gb, preset.ram_gb)
     return (
-        f'<button type="button" class="card" data-act="{markup.text(preset.name)}" aria-pressed="{str(chosen).lower()}">'
+        f'<button type="button" class="card" data-act="{markup.text(preset.name)}" aria-pressed="{pressed}">'
         f"<strong>{markup.text(preset.title)}</strong>{mark}<span>{markup.text(preset.summary)}</span>"
         f'<span class="quiet">{markup.text(preset.card)} · {markup.text(needs)}</span></button>'
     )
@@ -148,7 +151,7 @@ def edit(desk: Desk, name: str, value: Any) -> list[str]:
 
 
 def choose(desk: Desk, preset: str) -> list[Any]:
-    """Begin anew with a preset; the expert form is closed, and shows the new values when it is opened again."""
+    """Begin anew with a preset; the expert form is closed, and opens again with the new values."""
     desk.choose(preset)
     return [*show(desk), *(gr.Accordion(open=False) for _ in form.SECTIONS)]
 
@@ -184,7 +187,7 @@ def sentence(desk: Desk) -> str:
     try:
         plan = desk.plan()
     except TunerError as error:
-        return f'<p class="sentence bad" role="alert">{markup.text(error)}</p>'
+        return markup.problem(error)
     said = wording.recipe_sentence(
         len(plan.index.pictures),
         plan.num_steps,
@@ -193,17 +196,15 @@ def sentence(desk: Desk) -> str:
         desk.file_mb(),
     )
     notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
-    onward = wording.goes_on(plan.first_step) if plan.first_step else ""
-    return f'<p class="sentence" role="status">{markup.text(said)}. {onward}</p>' + (
-        f"<ul>{notes}</ul>" if notes else ""
-    )
+    onward = f" {wording.goes_on(plan.first_step)}" if plan.first_step else ""
+    return markup.sentence(f"{said}.{onward}") + (f"<ul>{notes}</ul>" if notes else "")
 
 
 def differences(settings: RunSettings, preset: RunSettings) -> str:
     """The settings that are not the preset's, old and new value."""
     changed = form.differing(settings, preset)
     if not changed:
-        return f'<p class="quiet">{wording.AS_PRESET}</p>'
+        return markup.quiet(wording.AS_PRESET)
     rows = (
         [markup.text(s.label), _shown(form.value_of(preset, s)), _shown(form.value_of(settings, s))]
         for s in changed

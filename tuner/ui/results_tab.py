@@ -41,7 +41,7 @@ def build() -> ResultsTab:
                 buttons=["fullscreen"],
                 elem_id="slider",
             )
-            markup.region("compare", value=f'<p class="quiet">{wording.COMPARE}</p>')
+            markup.region("compare", value=markup.quiet(wording.COMPARE))
         with gr.Column(scale=2, min_width=280):
             exported = markup.region("exported")
             export = gr.Button("Export for ComfyUI", variant="primary", interactive=False)
@@ -65,9 +65,7 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
         gr.Dropdown([(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step),
         pair(view, prompt, step),
         gr.Button(interactive=has_checkpoint),
-        exported(file, view.trigger)
-        if file
-        else f'<p class="quiet">{wording.EXPORT_HELP if has_checkpoint else wording.NO_CHECKPOINT}</p>',
+        exported(file, view.trigger) if file else markup.quiet(wording.to_export(has_checkpoint)),
         gr.DownloadButton(value=str(file) if file else None, visible=file is not None),
     ]
 
@@ -97,13 +95,14 @@ def exported(file: Path, trigger: str) -> str:
     pairs = [("File", file.name), ("Size", f"{file.stat().st_size / 1e6:.1f} MB")]
     if trigger:
         pairs.append(("Trigger word", trigger))
+    path = f'<p class="path"><code>{markup.text(file.resolve())}</code></p>'
     return (
-        f'<div class="file" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}'
-        f'<p class="path"><code>{markup.text(file.resolve())}</code></p><p class="quiet">{wording.WHERE_TO_PUT}</p></div>'
+        f'<div class="file" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}{path}'
+        f"{markup.quiet(wording.WHERE_TO_PUT)}</div>"
     )
 
 
 def _title(view: RunView) -> str:
     if not view.samples:
-        return f'<p class="sentence">{wording.NO_RESULTS}</p>'
-    return f'<p class="sentence">{markup.text(view.run)}: {wording.STATES[view.state].lower()}, step {view.step}.</p>'
+        return markup.sentence(wording.NO_RESULTS)
+    return markup.sentence(f"{view.run}: {wording.STATES[view.state].lower()}, step {view.step}.")

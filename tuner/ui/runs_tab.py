@@ -30,7 +30,7 @@ def show(desk: Desk) -> str:
     """The table of all runs, the latest first, with what can be done with each."""
     runs = desk.session.runs()
     if not runs:
-        return f'<p class="sentence">{wording.NO_RUNS}</p>'
+        return markup.sentence(wording.NO_RUNS)
     return markup.table("Runs", HEAD, (_row(desk, run) for run in runs), "runs")
 
 
@@ -42,9 +42,9 @@ def _row(desk: Desk, run: Path) -> list[str]:
     steps = f"{view.step} of {view.num_steps}"
     time = wording.duration(view.updated_at - view.started_at) if view.started_at and view.updated_at else "–"
     last = datetime.fromtimestamp(view.updated_at).strftime("%Y-%m-%d %H:%M") if view.updated_at else "–"
-    buttons = markup.button(f"open:{run.name}", "Open", aria_label=f"Open {run.name}")
+    buttons = markup.button(f"open:{run.name}", "Open", said=f"Open {run.name}")
     if not view.active and view.step < view.num_steps:
-        buttons += markup.button(f"continue:{run.name}", "Continue", aria_label=f"Continue {run.name}")
+        buttons += markup.button(f"continue:{run.name}", "Continue", said=f"Continue {run.name}")
     return [name, state, steps, time, last, buttons]
 
 

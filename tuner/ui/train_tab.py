@@ -75,22 +75,19 @@ def progress(view: RunView, stopping: bool) -> str:
     if view.state == "idle":
         return head
     chain = "".join(_phase(phase) for phase in view.phases)
-    return f'{head}<ol class="phases" aria-label="Phases of the run">{chain}</ol>{_bar(view)}{_facts(view)}{_warnings(view)}'
+    phases = f'<ol class="phases" aria-label="Phases of the run">{chain}</ol>'
+    said = f"Step {view.step} of {view.num_steps}"
+    bar = markup.bar("Progress of the training", view.step, view.num_steps, said)
+    return f"{head}{phases}{bar}{_facts(view)}{_warnings(view)}"
 
 
 def _phase(phase: PhaseView) -> str:
-    said = phase.why or PHASE_WORDS[phase.state]
+    said = markup.text(phase.why or PHASE_WORDS[phase.state])
     now = ' aria-current="step"' if phase.state == "running" else ""
     count = f" <small>{phase.done}/{phase.total}</small>" if phase.state == "running" and phase.total else ""
     return (
-        f'<li class="{phase.state}"{now} title="{markup.text(said)}"><span aria-hidden="true">{MARKS[phase.state]}</span> '
-        f'{markup.text(phase.title)}<span class="unseen"> ({markup.text(said)})</span>{count}</li>'
-    )
-
-
-def _bar(view: RunView) -> str:
-    return markup.bar(
-        "Progress of the training", view.step, view.num_steps, f"Step {view.step} of {view.num_steps}"
+        f'<li class="{phase.state}"{now} title="{said}"><span aria-hidden="true">{MARKS[phase.state]}</span> '
+        f'{markup.text(phase.title)}<span class="unseen"> ({said})</span>{count}</li>'
     )
 
 
@@ -132,7 +129,7 @@ def curve(view: RunView) -> pd.DataFrame | None:
 def samples(view: RunView) -> str:
     """A row per step, a column per prompt: the untrained model on top, then the newest first."""
     if not view.samples:
-        return f'<p class="quiet">{wording.NO_SAMPLES}</p>'
+        return markup.quiet(wording.NO_SAMPLES)
     names = list(dict.fromkeys(sample.name for sample in view.samples))
     steps = sorted({sample.step for sample in view.samples}, reverse=True)
     rows = [step for step in steps if step == 0] + [step for step in steps if step][:MAX_ROWS]

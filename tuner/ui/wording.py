@@ -121,6 +121,10 @@ def newest(steps: Sequence[str]) -> str:
     return f"newest ({steps[0]})" if steps else "newest"
 
 
+def to_export(has_checkpoint: bool) -> str:
+    return EXPORT_HELP if has_checkpoint else NO_CHECKPOINT
+
+
 def goes_on(step: int) -> str:
     return f"A run of this name is there: it goes on after step {step}."
 
@@ -144,4 +148,5 @@ def recipe_sentence(
 
 
 def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
-    return f"{count(num_pictures, 'image')}, {num_captioned} captioned, {count(num_buckets, 'bucket')}, {num_left_out} left out"
+    found = f"{count(num_pictures, 'image')}, {num_captioned} captioned"
+    return f"{found}, {count(num_buckets, 'bucket')}, {num_left_out} left out"
