@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
@@ -29,6 +29,9 @@ from tuner.plan.phases import Plan
 from tuner.settings.request import SampleRequest
 from tuner.training.control import Control
 from tuner.view import RunView, State, fold, from_events, interrupted
+
+if TYPE_CHECKING:
+    from tuner.export.write import ExportReport
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +181,7 @@ class Session:
         dialect: str = "comfyui",
         dtype: str = "float32",
         step: int | None = None,
-    ) -> Any:
+    ) -> ExportReport:
         """Write the newest checkpoint, or that of `step`, to a .safetensors file or into a folder."""
         folder = RunFolder(run)
         checkpoint = _checkpoint(folder, step)

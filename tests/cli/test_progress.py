@@ -152,7 +152,7 @@ def test_each_hands_through_what_it_counts(terminal):
 
 
 class InterruptedSession:
-    """Runs until it was asked to stop and looked at twice more; Ctrl-C comes at the given looks, 0 at start."""
+    """Runs until it was asked to stop and looked at twice more; Ctrl-C comes at the given looks, 0 first."""
 
     def __init__(self, *interrupts: int, started: bool = True) -> None:
         self.view, self.plan = RunView(state="running"), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -53,6 +53,7 @@ def _watch(session: Session, shown: Display) -> None:
     while session.running:
         session.join(POLL_SECONDS)
         shown.show(session.view)
+    shown.show(session.view)
     shown.close()
 
 
@@ -64,9 +65,9 @@ class Lines:
 
     def show(self, view: RunView) -> None:
         for line in [
-            *news(self._before, view),
-            *phase_lines(self._before, view),
+            *phase_lines(self._before, view, ("skipped", "running", "done")),
             *milestone(self._before, view),
+            *news(self._before, view),
         ]:
             tell(line)
         self._before = view
@@ -88,7 +89,7 @@ class Bars:
         self._phase = ""
 
     def show(self, view: RunView) -> None:
-        for line in news(self._before, view):
+        for line in [*phase_lines(self._before, view, ("skipped",)), *news(self._before, view)]:
             tqdm.write(line, file=sys.stderr)
         self._before = view
         phase = next((p for p in view.phases if p.name == view.phase), None)
@@ -114,28 +115,23 @@ class Bars:
         self._bar.refresh()
 
 
-def phase_lines(before: RunView, after: RunView) -> list[str]:
-    """The phases that began since."""
-    known = (
-        {phase.name for phase in before.phases if phase.state != "waiting"}
-        if _same_run(before, after)
-        else set()
-    )
-    return [
-        f"{phase.title}{f' ({phase.total})' if phase.total else ''}"
-        for phase in after.phases
-        if phase.state in ("running", "done") and phase.name not in known
-    ]
+def phase_lines(before: RunView, after: RunView, states: Collection[str]) -> list[str]:
+    """The phases that came into one of `states` since; a phase that is done began."""
+    known = {p.name for p in before.phases if p.state != "waiting"} if _same_run(before, after) else set()
+    return [_phase_line(phase) for phase in after.phases if phase.state in states and phase.name not in known]
+
+
+def _phase_line(phase: PhaseView) -> str:
+    if phase.state == "skipped":
+        return f"{phase.title}: skipped, {phase.why}."
+    return f"{phase.title} ({phase.total})" if phase.total else phase.title
 
 
 def news(before: RunView, after: RunView) -> list[str]:
-    """What happened since, whatever the phase."""
+    """What was made and said since."""
     if not _same_run(before, after):
         before = RunView()
-    known = {phase.name for phase in before.phases if phase.state == "skipped"}
-    skipped = [phase for phase in after.phases if phase.state == "skipped" and phase.name not in known]
-    lines = [f"{phase.title}: skipped, {phase.why}." for phase in skipped]
-    lines += [f"Note: {one.text}" for one in after.warnings[len(before.warnings) :]]
+    lines = [f"Note: {one.text}" for one in after.warnings[len(before.warnings) :]]
     made = [one for one in after.checkpoints if one.step > after.first_step]
     lines += [f"Saved {one.path}" for one in made if one not in before.checkpoints]
     lines += [f"Exported {one.path}" for one in after.exports if one not in before.exports]
