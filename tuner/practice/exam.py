@@ -30,7 +30,7 @@ from tuner.settings.request import SampleRequest
 PASS_GAIN = 0.4
 SEEDS = (1, 2, 3)
 BACKGROUNDS = (*SEEN_BACKGROUNDS[:4], *NEW_BACKGROUNDS)
-CONTROLS = ("a red star on a blue background", "a yellow car on a purple background")
+CONTROLS = ("a purple umbrella on a gray background", "a yellow car on a purple background")
 """Prompts without the trigger: what the base model draws here should survive the training."""
 
 _SIZES = tuple(0.55 + 0.03 * k for k in range(6))
@@ -83,7 +83,7 @@ def sheet(base: Sequence[Image.Image], tuned: Sequence[Image.Image]) -> Image.Im
     """Base above, tuned below, first seed: a column for each background and each control prompt."""
     chosen = [*range(0, len(BACKGROUNDS) * len(SEEDS), len(SEEDS)), *range(-len(CONTROLS), 0)]
     asked = questions()
-    left, top = 70, 44
+    left, top = 64, 60
     page = Image.new("RGB", (left + len(chosen) * (_CELL_PX + 6), top + 2 * (_CELL_PX + 6)), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(12)
     for row, (name, pictures) in enumerate((("before", base), ("after", tuned))):
@@ -93,8 +93,8 @@ def sheet(base: Sequence[Image.Image], tuned: Sequence[Image.Image]) -> Image.Im
             big = pictures[index].resize((_CELL_PX, _CELL_PX), Image.Resampling.BICUBIC)
             page.paste(big, (left + column * (_CELL_PX + 6), y))
     for column, index in enumerate(chosen):
-        words = asked[index].prompt.split(" on ")
-        pen.text((left + column * (_CELL_PX + 6), 8), f"{words[0]}\non {words[1]}", fill="black", font=font)
+        words = asked[index].prompt.replace(" on a ", "\non a ").replace(" background", "\nbackground")
+        pen.text((left + column * (_CELL_PX + 6), 8), words, fill="black", font=font)
     return page
 
 

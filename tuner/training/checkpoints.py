@@ -1,5 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if there had been no break; safetensors and JSON only.
-"""
+"""Checkpoints: everything that a run needs to go on as if there had been no break; safetensors and JSON only."""
 
 from __future__ import annotations
 

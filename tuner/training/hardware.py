@@ -28,11 +28,7 @@ def find_hardware(settings: RunSettings, emit: Emit) -> Hardware:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = settings.model.mixed_precision == "bf16"
     if bf16 and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        emit(
-            Warned(
-                text="This card has no bf16, so the run uses float32, which takes twice the memory."
-            )
-        )
+        emit(Warned(text="This card has no bf16, so the run uses float32, which takes twice the memory."))
         bf16 = False
     return Hardware(device, torch.bfloat16 if bf16 else torch.float32)
 
