@@ -66,7 +66,7 @@ def test_the_practice_recipe(tmp_path: Path) -> None:
         0,
     )
     choice = settings.optimization
-    assert (choice.learning_rate, choice.max_train_steps, choice.train_batch_size) == (6e-4, 300, 4)
+    assert (choice.learning_rate, choice.max_train_steps, choice.train_batch_size) == (5e-4, 500, 4)
     assert (choice.max_grad_norm, choice.grad_clip_method, choice.seed) == (1.0, "norm", 42)
     assert settings.objective.flow_schedule_shift == 0 and settings.objective.caption_dropout_probability == 0
     assert settings.model.mixed_precision == settings.environment["MIXED_PRECISION"] == "no"
@@ -77,7 +77,7 @@ def test_the_practice_recipe(tmp_path: Path) -> None:
         "textfile",
     )
     assert settings.trigger == "sks"
-    assert [one.prompt for one in settings.prompts][-1] == "a red star on a blue background"
+    assert [one.prompt for one in settings.prompts][-1] == "a purple umbrella on a gray background"
     assert RunFolder(Path(settings.saving.output_dir)).name == "practice"
 
 

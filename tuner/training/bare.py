@@ -27,7 +27,7 @@ def main(spec: dict[str, Any]) -> dict[str, float]:
     from peft import LoraConfig
 
     generator = torch.Generator().manual_seed(0)
-    pipe = FluxPipeline.from_pretrained(spec["model"], torch_dtype=torch.float32)
+    pipe = FluxPipeline.from_pretrained(spec["model"], dtype=torch.float32)
     latents, pooled, embeddings = _encoded(pipe, spec)
     transformer = pipe.transformer.requires_grad_(False)
     rank, names = spec["rank"], spec["targets"]

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if there had been no break; safetensors and JSON only."""
+"""Checkpoints: all that a run needs to go on as if there had been no break; safetensors and JSON only."""
 
 from __future__ import annotations
 
@@ -62,15 +62,16 @@ def load(path: Path, resumable: Resumable) -> dict[str, Any]:
         adapter, optimizer, dice = (
             load_file(path / name) for name in (ADAPTER_FILE, _OPTIMIZER_FILE, _DICE_FILE)
         )
-    except (OSError, ValueError, SafetensorError) as error:
+        position: dict[str, Any] = state["data"]
+        optimizer_rest = state["optimizer"]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointMismatch(
             f"The checkpoint '{path}' cannot be read.",
             Advice("Delete that folder; the run goes on from the one before."),
         ) from error
     resumable.adapter.load(adapter)
-    states.unpack(resumable.optimizer, optimizer, state["optimizer"])
+    states.unpack(resumable.optimizer, optimizer, optimizer_rest)
     _restore_dice(resumable.dice, dice)
-    position: dict[str, Any] = state["data"]
     return position
 
 

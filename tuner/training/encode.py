@@ -47,7 +47,7 @@ def encode_texts(
 def encode_pictures(
     settings: RunSettings, pictures: Sequence[Picture], caches: Caches, hardware: Hardware, emit: Emit
 ) -> None:
-    """Puts `mean` and `std` (C, H/8, W/8), in the transformer's scale, of each missing picture's posterior."""
+    """Puts `mean` and `std` (C, H/8, W/8) of missing pictures' posteriors, in the transformer's scale."""
     missing = [one for one in pictures if not caches.latents.has(caches.latent_key(one))]
     vae = load_vae(settings, hardware)
     done = len(pictures) - len(missing)

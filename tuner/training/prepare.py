@@ -24,7 +24,7 @@ from tuner.training.loop import Rules, Trainee
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the train phase works on; `guidance_embeds` tells whether the transformer takes a guidance value."""
+    """What the train phase works on; `guidance_embeds`: whether the transformer takes a guidance value."""
 
     trainee: Trainee
     adapter: Adapter
