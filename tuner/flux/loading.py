@@ -32,13 +32,13 @@ class Source:
 
 def transformer(source: Source, dtype: torch.dtype, device: torch.device) -> FluxTransformer2DModel:
     """The frozen transformer, in evaluation mode."""
-    model = _load(FluxTransformer2DModel, source, torch_dtype=dtype)
+    model = _load(FluxTransformer2DModel, source, dtype=dtype)
     return model.requires_grad_(False).eval().to(device)
 
 
 def vae(source: Source, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
     """The frozen VAE, in evaluation mode."""
-    return _load(AutoencoderKL, source, torch_dtype=dtype).requires_grad_(False).eval().to(device)
+    return _load(AutoencoderKL, source, dtype=dtype).requires_grad_(False).eval().to(device)
 
 
 def text_encoders(
