@@ -81,7 +81,7 @@ class Adapter:
 
 
 def attach(transformer: nn.Module, shape: LoraShape) -> Adapter:
-    """Puts a fresh LoRA on every targeted layer: B is zero, so the effect starts at nothing. Seeded; float32."""
+    """Puts a fresh float32 LoRA on every targeted layer: B is zero, so it has no effect at the start."""
     config = LoraConfig(
         r=shape.rank,
         lora_alpha=shape.alpha,

@@ -45,7 +45,8 @@ class Desk:
         self._preset_settings: RunSettings | None = None
         self._index: tuple[object, DatasetIndex] | None = None
         self._dismissed = False
-        self._born, self._edits, self._num_exports = time.time_ns(), 0, 0
+        self._scanning = threading.Lock()
+        self._born, self._edits, self._num_exports, self._num_changes = time.time_ns(), 0, 0, 0
 
     # What the page watches
 
@@ -57,6 +58,11 @@ class Desk:
     def stamp(self) -> str:
         """Changes whenever something that the page shows every second has changed."""
         return f"{self._born}.{self._edits}.{self.view.sequence}"
+
+    @property
+    def recipe_stamp(self) -> str:
+        """Changes with every change of the recipe or its pictures."""
+        return f"{self._born}.{self._num_changes}"
 
     @property
     def pictures_stamp(self) -> str:
@@ -103,7 +109,7 @@ class Desk:
             presets.apply(preset, self.draft, self._named(self._free_name(preset)))
             (self.draft / MARK).write_text(preset, encoding="utf-8")
             self._settings = self._preset_settings = None
-            self._edits += 1
+            self._num_changes += 1
 
     def change(self, change: Mapping[str, object]) -> None:
         """Change settings of the recipe by dotted path; all of them or, with a TunerError, none."""
@@ -111,7 +117,7 @@ class Desk:
             settings = files.changed(self.settings, change)
             files.save_all(settings, self.draft)
             self._settings = settings
-            self._edits += 1
+            self._num_changes += 1
 
     @property
     def name(self) -> str:
@@ -153,13 +159,15 @@ class Desk:
         """The scanned pictures of the recipe; kept until the options of its datasets change."""
         settings = self.settings
         key = (settings.datasets, settings.dataset, settings.optimization.train_batch_size)
-        if self._index is None or self._index[0] != key:
-            self._index = (key, scan.scan(settings))
-        return self._index[1]
+        with self._scanning:
+            if self._index is None or self._index[0] != key:
+                self._index = (key, scan.scan(settings))
+            return self._index[1]
 
     def look_again(self) -> None:
         """Forget the scanned pictures: their files may have changed."""
         self._index = None
+        self._num_changes += 1
 
     def plan(self) -> Plan:
         return make.make(self.settings, self.index(), machine.read())

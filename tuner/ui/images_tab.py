@@ -20,6 +20,9 @@ MAX_PICTURES = 100
 
 
 class ImagesTab(NamedTuple):
+    """`seen` says which state of the recipe this browser tab shows."""
+
+    seen: gr.Textbox
     folder: gr.Textbox
     trigger: gr.Textbox
     look: gr.Button
@@ -30,10 +33,11 @@ class ImagesTab(NamedTuple):
     @property
     def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.folder, self.trigger, self.summary, self.gallery, self.left_out]
+        return [self.seen, self.folder, self.trigger, self.summary, self.gallery, self.left_out]
 
 
 def build() -> ImagesTab:
+    seen = gr.Textbox(visible="hidden", label="Pictures shown")
     with gr.Row(equal_height=False):
         folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, scale=3, min_width=260)
         trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, scale=2, min_width=200)
@@ -49,18 +53,23 @@ def build() -> ImagesTab:
         elem_id="pictures",
     )
     left_out = markup.region("left-out")
-    return ImagesTab(folder, trigger, look, summary, gallery, left_out)
+    return ImagesTab(seen, folder, trigger, look, summary, gallery, left_out)
 
 
 def show(desk: Desk) -> list[Any]:
     """The values of `ImagesTab.shown`."""
-    folder = desk.pictures_folder
+    seen, folder, trigger = desk.recipe_stamp, desk.pictures_folder, desk.settings.trigger
     try:
         index = desk.index()
     except TunerError as error:
-        return [folder, desk.settings.trigger, markup.problem(error), [], ""]
+        return [seen, folder, trigger, markup.problem(error), [], ""]
     shown = [(str(thumbnail(one, desk.thumbnails)), _caption(one)) for one in index.pictures[:MAX_PICTURES]]
-    return [folder, desk.settings.trigger, summary(index), shown, left_out(index)]
+    return [seen, folder, trigger, summary(index), shown, left_out(index)]
+
+
+def refresh(desk: Desk, seen: str) -> Any:
+    """Nothing where this browser tab is up to date: what is being typed stays."""
+    return gr.skip() if seen == desk.recipe_stamp else show(desk)
 
 
 def look_again(desk: Desk) -> list[Any]:

@@ -198,6 +198,7 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
         lambda: gr.Tabs(selected="train") if desk.view.active else gr.skip(), None, page.tabs, **QUIET
     )
     blocks.load(guarded(desk, lambda: images_tab.show(desk)), None, page.images.shown, **QUIET)
+    blocks.load(guarded(desk, lambda: recipe_tab.show(desk)), None, page.recipe.shown, **QUIET)
     for choice in looked_at:
         choice.input(
             lambda prompt, step: results_tab.pair(desk.view, prompt, step),
@@ -234,7 +235,7 @@ class Acting:
 def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     """Images and Recipe: filled when their tab is opened; what is typed is kept when the field is left."""
     images, recipe = page.images, page.recipe
-    act.on(page.tab["images"].select, lambda: images_tab.show(desk), None, images.shown)
+    act.on(page.tab["images"].select, partial(images_tab.refresh, desk), images.seen, images.shown)
     act.on(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
     act.on(
         _left(images.folder), lambda value: images_tab.use_folder(desk, value), images.folder, images.shown
@@ -242,13 +243,13 @@ def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     act.on(
         _left(images.trigger), lambda value: images_tab.use_trigger(desk, value), images.trigger, images.shown
     )
-    act.on(page.tab["recipe"].select, lambda: recipe_tab.show(desk), None, recipe.shown)
+    act.on(page.tab["recipe"].select, partial(recipe_tab.refresh, desk), recipe.seen, recipe.shown)
     act.word(
         recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections]
     )
     for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
         edit = partial(recipe_tab.edit, desk, name)
-        act.on(_left(field), edit, field, [recipe.sentence, recipe.differs])
+        act.on(_left(field), edit, field, recipe.outlook)
     act.on(recipe.start.click, partial(_start, desk), recipe.fields, [page.tabs, *recipe.shown])
     act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
 

@@ -23,6 +23,9 @@ FIELDS = ("name", "steps", "resolution", "rate", "rank", "prompts")
 
 
 class RecipeTab(NamedTuple):
+    """`seen` says which state of the recipe this browser tab shows."""
+
+    seen: gr.Textbox
     cards: gr.HTML
     name: gr.Textbox
     steps: gr.Number
@@ -42,11 +45,17 @@ class RecipeTab(NamedTuple):
     @property
     def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.cards, *self.fields, self.sentence, self.differs]
+        return [self.cards, *self.fields, *self.outlook]
+
+    @property
+    def outlook(self) -> list[Any]:
+        """What `outlook` fills."""
+        return [self.seen, self.sentence, self.differs]
 
 
 def build(desk: Desk, edited: Edited) -> RecipeTab:
-    """`edited` hears of every change in the expert form; it returns sentence and differences."""
+    """`edited` hears of every change in the expert form; it returns the outlook."""
+    seen = gr.Textbox(visible="hidden", label="Recipe shown")
     cards = markup.region("presets", acts=True)
     with gr.Row(elem_id="dials"):
         name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220)
@@ -60,8 +69,10 @@ def build(desk: Desk, edited: Edited) -> RecipeTab:
     with gr.Accordion("Expert", open=False):
         markup.region("expert", value=markup.quiet(wording.EXPERT))
         differs = markup.region("differs")
-        sections = tuple(_section(name, desk, edited, [sentence, differs]) for name in form.SECTIONS)
-    return RecipeTab(cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, sections)
+        sections = tuple(_section(name, desk, edited, [seen, sentence, differs]) for name in form.SECTIONS)
+    return RecipeTab(
+        seen, cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, sections
+    )
 
 
 def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr.Accordion:
@@ -82,9 +93,14 @@ def show(desk: Desk) -> list[Any]:
     return [cards(presets.listed(), desk.preset), *values(desk).values(), *outlook(desk)]
 
 
+def refresh(desk: Desk, seen: str) -> Any:
+    """Nothing where this browser tab is up to date: what is being typed stays."""
+    return gr.skip() if seen == desk.recipe_stamp else show(desk)
+
+
 def outlook(desk: Desk) -> list[str]:
-    """The sentence, or what stands in the way; and what differs from the preset."""
-    return [sentence(desk), differences(desk.settings, desk.preset_settings)]
+    """The state that is shown, the sentence or what stands in the way, and what differs from the preset."""
+    return [desk.recipe_stamp, sentence(desk), differences(desk.settings, desk.preset_settings)]
 
 
 def cards(known: Iterable[Preset], chosen: str) -> str:
