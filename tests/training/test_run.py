@@ -1,5 +1,4 @@
-"""One run end to end on a tiny FLUX: what it says, what it leaves on disk, and that a break changes nothing.
-"""
+"""One run end to end on a tiny FLUX: what it says, what it leaves on disk, and that a break changes nothing."""
 
 import threading
 from dataclasses import replace
@@ -29,6 +28,9 @@ from tuner.files.run_folder import ADAPTER_FILE
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
 from tuner.training.run import run
+
+
+GOLDEN = [3.037088394165039, 3.187467098236084]
 
 
 def _run(settings: RunSettings, **optimization: object) -> list[Event]:
@@ -69,6 +71,11 @@ def test_a_run_from_pictures_to_export(settings: RunSettings) -> None:
     assert len(tensors) == exported.num_tensors and any(key.endswith(".alpha") for key in tensors)
     trained = load_file(Path(settings.saving.output_dir) / "checkpoint-6" / ADAPTER_FILE)
     assert any(value.any() for key, value in trained.items() if "lora_B" in key)
+
+
+def test_the_losses_of_six_steps_are_known(settings: RunSettings) -> None:
+    """Another number here means another training: whoever changes one says why in the same commit."""
+    assert _losses(_run(settings)) == pytest.approx(GOLDEN, rel=1e-4)
 
 
 def test_the_second_start_encodes_nothing_and_gives_the_same_losses(
