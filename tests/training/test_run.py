@@ -1,4 +1,4 @@
-"""One run end to end on a tiny FLUX: what it says, what it leaves on disk, and that a break changes nothing."""
+"""One run end to end on a tiny FLUX: what it says, what it leaves, and that a break changes nothing."""
 
 import threading
 from dataclasses import replace
