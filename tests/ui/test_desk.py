@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests import player
 from tests.ui.conftest import PATIENCE_SECONDS
+from tuner import machine
 from tuner.errors import Advice, SettingsInvalid, TunerError
 from tuner.session import Session
 from tuner.ui.desk import Desk
@@ -19,11 +19,8 @@ def test_the_recipe_survives_a_restart(desk) -> None:
 
 
 def test_without_a_card_the_practice_preset_is_chosen(desk, tmp_path, monkeypatch) -> None:
-    without = lambda *_: reading  # noqa: E731
-    from tuner import machine
-
     reading = machine.Reading(ram_used_gb=1, ram_total_gb=8, process_gb=0.1, disk_free_gb=50)
-    monkeypatch.setattr(machine, "read", without)
+    monkeypatch.setattr(machine, "read", lambda *_: reading)
     fresh = Desk(Session(tmp_path / "fresh"))
     assert (fresh.settings.optimization.max_train_steps, fresh.preset) == (300, "practice")
 
@@ -79,8 +76,8 @@ def test_a_run_that_is_none_of_ours_is_refused(finished, name) -> None:
             deed(name)
 
 
-def test_a_failed_run_shows_its_way_out(desk, monkeypatch) -> None:
-    monkeypatch.setattr(player, "FAIL_AT", 3)
+def test_a_failed_run_shows_its_way_out(desk) -> None:
+    desk.rename("fail")
     desk.start()
     desk.session.join(PATIENCE_SECONDS)
     assert "not a number" in desk.shown_trouble.message

@@ -21,7 +21,7 @@ def pictures(tmp_path):
 
 
 def test_the_practice_pictures(desk) -> None:
-    folder, trigger, summary, gallery, left_out = images_tab.show(desk)
+    _, folder, trigger, summary, gallery, left_out = images_tab.show(desk)
     assert (folder, trigger, left_out) == ("tuner/practice/pictures", "sks", "")
     assert "10 images, 10 captioned, 1 bucket, 0 left out." in summary
     assert len(gallery) == 10
@@ -29,7 +29,7 @@ def test_the_practice_pictures(desk) -> None:
 
 
 def test_another_folder_with_a_broken_file(desk, pictures) -> None:
-    folder, _, summary, gallery, left_out = images_tab.use_folder(desk, f" {pictures} ")
+    _, folder, _, summary, gallery, left_out = images_tab.use_folder(desk, f" {pictures} ")
     assert folder == str(pictures)
     assert "5 images, 5 captioned" in summary and "1 left out" in summary
     assert "broken.png" in left_out
@@ -38,7 +38,7 @@ def test_another_folder_with_a_broken_file(desk, pictures) -> None:
 
 
 def test_a_folder_that_is_not_there_is_said(desk, tmp_path) -> None:
-    summary, gallery = images_tab.use_folder(desk, str(tmp_path / "nowhere"))[2:4]
+    summary, gallery = images_tab.use_folder(desk, str(tmp_path / "nowhere"))[3:5]
     assert "nowhere" in summary and 'role="alert"' in summary
     assert gallery == []
 
@@ -55,7 +55,7 @@ def test_a_small_copy_is_served_and_made_once(desk, pictures) -> None:
 
 
 def test_the_trigger_word_is_kept(desk) -> None:
-    assert images_tab.use_trigger(desk, "zorg")[1] == "zorg"
+    assert images_tab.use_trigger(desk, "zorg")[2] == "zorg"
     assert desk.settings.trigger == "zorg"
 
 
@@ -63,5 +63,12 @@ def test_looking_again_sees_new_files(desk, pictures) -> None:
     images_tab.use_folder(desk, str(pictures))
     Image.new("RGB", (900, 600)).save(pictures / "new.png")
     (pictures / "new.txt").write_text("sks new", encoding="utf-8")
-    assert "5 images" in images_tab.show(desk)[2]
-    assert "6 images" in images_tab.look_again(desk)[2]
+    assert "5 images" in images_tab.show(desk)[3]
+    assert "6 images" in images_tab.look_again(desk)[3]
+
+
+def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
+    seen = images_tab.show(desk)[0]
+    assert images_tab.refresh(desk, seen) == gr.skip()
+    desk.use_trigger("other")
+    assert images_tab.refresh(desk, seen)[2] == "other"

@@ -79,4 +79,14 @@ def test_what_differs_from_the_preset_is_listed(desk) -> None:
 def test_choosing_a_preset_begins_anew(desk) -> None:
     values = recipe_tab.choose(desk, "practice")
     assert values[2] == 300
-    assert len(values) == 9 + len(recipe_tab.form.SECTIONS)
+    assert len(values) == 10 + len(recipe_tab.form.SECTIONS)
+
+
+def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
+    """What is being typed must not be overwritten; what another tab changed must show."""
+    seen = recipe_tab.outlook(desk)[0]
+    assert recipe_tab.refresh(desk, seen) == recipe_tab.gr.skip()
+    seen = recipe_tab.edit(desk, "rank", 8)[0]
+    assert recipe_tab.refresh(desk, seen) == recipe_tab.gr.skip()
+    desk.rename("elsewhere")
+    assert "elsewhere" in recipe_tab.refresh(desk, seen)

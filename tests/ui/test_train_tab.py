@@ -59,11 +59,11 @@ def test_samples_are_a_row_a_step_the_baseline_on_top(tmp_path) -> None:
 
 def test_the_log_is_read_from_its_end(tmp_path) -> None:
     folder = RunFolder(tmp_path)
-    assert train_tab.log_tail(None) == train_tab.log_tail(folder) == ""
-    folder.log.write_text("".join(f"line {n}\n" for n in range(5000)), encoding="utf-8")
-    tail = train_tab.log_tail(folder)
-    assert tail.startswith("line ") and tail.endswith("line 4999\n")
-    assert len(tail) <= train_tab.LOG_BYTES
+    assert wording.NO_LOG in train_tab.log(None) == train_tab.log(folder)
+    folder.log.write_text("".join(f"line <{n}>\n" for n in range(5000)), encoding="utf-8")
+    shown = train_tab.log(folder)
+    assert ">line &lt;" in shown and shown.endswith("line &lt;4999&gt;\n</pre>")
+    assert shown.count("line") <= train_tab.LOG_BYTES / 10
 
 
 def test_a_picture_that_was_made_anew_gets_another_address(tmp_path) -> None:

@@ -175,9 +175,7 @@ def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> li
     moved_before, _, pictures_before = (seen or "").partition(" ")
     gauges = readings.gauges(machine.read(desk.session.root))
     live = (
-        [train_tab.curve(desk.view), train_tab.log_tail(desk.folder)]
-        if moved != moved_before
-        else [gr.skip()] * 2
+        [train_tab.curve(desk.view), train_tab.log(desk.folder)] if moved != moved_before else [gr.skip()] * 2
     )
     if pictures != pictures_before:
         shown = [train_tab.samples(desk.view), *results_tab.show(desk, prompt, step)]

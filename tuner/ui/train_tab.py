@@ -27,7 +27,7 @@ class TrainTab(NamedTuple):
     stop: gr.Button
     curve: gr.LinePlot
     samples: gr.HTML
-    log: gr.Textbox
+    log: gr.HTML
 
 
 def build() -> TrainTab:
@@ -42,13 +42,8 @@ def build() -> TrainTab:
         with gr.Column(min_width=320):
             samples = markup.region("samples")
     with gr.Accordion("Log", open=False):
-        log = gr.Textbox(
-            label="Last lines of the log",
-            placeholder=wording.NO_LOG,
-            lines=14,
-            max_lines=14,
-            interactive=False,
-            buttons=["copy"],
+        log = gr.HTML(
+            elem_id="log", js_on_load=None, apply_default_css=False, max_height=320, autoscroll=True
         )
     return TrainTab(progress, sample, save, stop, curve, samples, log)
 
@@ -152,11 +147,19 @@ def _row(step: int, row: list[Sample | None]) -> str:
     return f'<tr><th scope="row">{title}</th>{cells}</tr>'
 
 
-def log_tail(folder: RunFolder | None) -> str:
-    """The last lines of a run's log, whole lines only."""
-    if folder is None or not folder.log.is_file():
-        return ""
-    with folder.log.open("rb") as file:
+def log(folder: RunFolder | None) -> str:
+    """The last lines of a run's log."""
+    lines = _tail(folder.log) if folder is not None and folder.log.is_file() else ""
+    return (
+        f'<pre role="log" aria-label="Log">{markup.text(lines)}</pre>'
+        if lines
+        else markup.quiet(wording.NO_LOG)
+    )
+
+
+def _tail(path: Path) -> str:
+    """Whole lines only."""
+    with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - LOG_BYTES, 0))
         data = file.read()

@@ -1,0 +1,138 @@
+"""The app as a process of its own, and a real Chromium that must find nothing to complain about."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.house import ROOT
+from tuner.install import browser as chromium
+
+PATIENCE_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TICKS: dict[str, list[float]] = {}
+
+
+@dataclass
+class App:
+    """`heard` are the lines on its console."""
+
+    address: str
+    root: Path
+    process: subprocess.Popen[str]
+    heard: list[str] = field(default_factory=list)
+
+    def close(self) -> int:
+        """As Ctrl+C does; returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        self.heard += self.process.communicate(timeout=60)[0].splitlines()
+        return self.process.returncode
+
+
+def start_app(script: str, root: Path, **environment: str) -> App:
+    """Start a script of the repository as the app, and wait for its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / script), "--no-browser", "--port", str(port), "--root", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    app = App(f"http://127.0.0.1:{port}", root, process)
+    assert process.stdout is not None
+    for line in process.stdout:
+        app.heard.append(line.rstrip())
+        if app.address in line:
+            return app
+    pytest.fail(f"{script} did not open: {app.heard}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = chromium.find()
+    if program is None:
+        pytest.fail("The browser tests need Chromium: bash install.sh test")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, request) -> Iterator[Callable[..., Page]]:
+    """Opens tabs, all of one browser window; in the end none may have logged an error or asked anybody outside."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    wrong: list[str] = []
+    ticks = TICKS.setdefault(request.node.name, [])
+
+    def watch(page: Page) -> None:
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.append(asked.url) if not _own(asked.url) else None)
+        page.on(
+            "requestfinished",
+            lambda asked: ticks.append(asked.timing["responseEnd"]) if _tick(asked) else None,
+        )
+
+    def open_tab(address: str, width: int = 1280, theme: str = "light") -> Page:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        watch(page)
+        page.goto(f"{address}/?__theme={theme}")
+        page.get_by_role("tab", name="Images", exact=True).wait_for()
+        return page
+
+    yield open_tab
+    context.close()
+    assert wrong == []
+
+
+def _own(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+
+
+def _tick(asked) -> bool:
+    """The unqueued calls of the timers; commands go through the queue."""
+    return asked.url.partition("?")[0].endswith("/gradio_api/run/predict")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for name, ticks in TICKS.items():
+        if len(ticks) > 5:
+            median = statistics.median(ticks)
+            terminalreporter.write_line(f"{name}: {len(ticks)} ticks of the page, median {median:.0f} ms")
+
+
+def go(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab, exact=True).click()
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Into the folder that SCREENS names (docs, for the README), else nowhere."""
+    if folder := os.environ.get("SCREENS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")

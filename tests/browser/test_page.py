@@ -1,0 +1,167 @@
+"""The page itself, with a trainer that only plays: trouble, stopping, going on, other tabs, a phone, and safety."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import go, screenshot, start_app
+from tests.house import ROOT
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    opened = start_app("tests/browser/play.py", tmp_path_factory.mktemp("page"))
+    yield opened
+    assert opened.close() == 0, opened.heard
+
+
+def start(page, name: str, steps: int) -> None:
+    go(page, "Recipe")
+    page.get_by_label("Name of this run").fill(name)
+    page.get_by_label("How long").fill(str(steps))
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#strip")).to_contain_text(name)
+
+
+def stop(page) -> None:
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#strip")).to_contain_text("Stopped")
+
+
+def test_what_is_typed_survives_a_reload_and_shows_in_another_tab(app, visit) -> None:
+    page = visit(app.address)
+    go(page, "Recipe")
+    page.get_by_label("Strength of learning").fill("0.001")
+    page.get_by_label("Strength of learning").press("Enter")
+    page.get_by_role("button", name="Expert").click()
+    expect(page.locator("#differs")).to_contain_text("0.001")
+    page.reload()
+    for each in (page, visit(app.address)):
+        go(each, "Recipe")
+        expect(each.get_by_label("Strength of learning")).to_have_value("0.001")
+
+
+def test_every_setting_can_be_reached_and_changed(app, visit) -> None:
+    page = visit(app.address)
+    go(page, "Recipe")
+    page.get_by_role("button", name="Expert").click()
+    page.get_by_role("button", name=re.compile("^Learning")).click()
+    page.get_by_label("Warm-up", exact=True).fill("7")
+    page.get_by_label("Batch size", exact=True).fill("2")
+    page.get_by_label("Batch size", exact=True).press("Enter")
+    expect(page.locator("#sentence")).to_contain_text("steps of 2 images")
+    expect(page.locator("#differs")).to_contain_text(re.compile("Warm-up.*20.*7"))
+    page.get_by_role("button", name="Practice").click()
+    expect(page.locator("#sentence")).to_contain_text("steps of 4 images")
+
+
+def test_a_stopped_run_goes_on_with_one_click(app, visit) -> None:
+    page = visit(app.address)
+    start(page, "halves", 3000)
+    expect(page.locator("#progress")).to_contain_text("step")
+    stop(page)
+    go(page, "Runs")
+    page.get_by_role("button", name="Continue halves").click()
+    expect(page.locator("#strip")).to_contain_text("Running")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#strip")).to_contain_text("Paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#strip")).to_contain_text("Running")
+    stop(page)
+
+
+def test_sample_now_and_the_log(app, visit) -> None:
+    page = visit(app.address)
+    start(page, "sampled", 3000)
+    page.get_by_role("button", name="Sample now").click()
+    expect(page.locator("#samples").get_by_role("row")).to_have_count(3)
+    page.get_by_role("button", name=re.compile("^Log")).click()
+    expect(page.get_by_role("log")).to_contain_text("SampleReady")
+    stop(page)
+
+
+def test_a_failed_run_shows_what_to_do_and_does_it(app, visit) -> None:
+    page = visit(app.address)
+    start(page, "fail", 20)
+    card = page.get_by_role("alert").filter(has_text="not a number")
+    expect(card).to_be_visible()
+    screenshot(page, "failed")
+    card.get_by_role("button", name="Apply").click()
+    expect(card).to_be_hidden()
+    go(page, "Recipe")
+    expect(page.get_by_label("Strength of learning")).to_have_value("0.00001")
+    page.get_by_role("button", name="Practice").click()
+
+
+def test_a_refused_start_says_why(app, visit) -> None:
+    page = visit(app.address)
+    go(page, "Recipe")
+    page.get_by_label("Size of the LoRA").fill("0")
+    page.get_by_role("button", name="Start training").click()
+    card = page.get_by_role("alert").filter(has_text="lora_rank")
+    expect(card).to_be_visible()
+    card.get_by_role("button", name="Close").click()
+    expect(card).to_be_hidden()
+
+
+def test_a_folder_that_is_not_there(app, visit) -> None:
+    page = visit(app.address)
+    folder = page.get_by_label("Folder with pictures")
+    expect(folder).to_have_value("tuner/practice/pictures")
+    folder.fill("/nowhere/at all")
+    folder.press("Enter")
+    expect(page.locator("#summary")).to_contain_text("/nowhere/at all")
+    folder.fill("tuner/practice/pictures")
+    folder.press("Enter")
+    expect(page.locator("#summary")).to_contain_text("10 images")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_tab_is_wider_than_its_window(app, visit, width, theme) -> None:
+    page = visit(app.address, width=width, theme=theme)
+    for tab in ("Images", "Recipe", "Train", "Results", "Runs", "Setup"):
+        go(page, tab)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        screenshot(page, f"{tab.lower()}-{theme}-{width}")
+
+
+def test_nothing_but_pictures_and_exports_is_served(app, visit) -> None:
+    page = visit(app.address)
+    start(page, "served", 10)
+    expect(page.locator("#strip")).to_contain_text("Finished")
+    run = app.root / "runs" / "served"
+    picture, export = next(run.glob("validation_images/*.png")), next(run.glob("exports/*.safetensors"))
+    for path in (picture, export):
+        assert answer(app, f"/gradio_api/file={path}") == 200
+    for path in (
+        run / "events.jsonl",
+        run / "config" / "config.json",
+        ROOT / "app.py",
+        ROOT / ".git" / "config",
+    ):
+        assert path.exists()
+        assert answer(app, f"/gradio_api/file={path}") == 403
+
+
+def test_another_host_name_is_refused(app) -> None:
+    assert answer(app, "/", Host="evil.example") == 400
+    assert answer(app, "/", Host="localhost") == 200
+
+
+def answer(app, path: str, **headers: str) -> int:
+    """The status of a GET."""
+    place = urlsplit(app.address)
+    connection = http.client.HTTPConnection(place.hostname, place.port)
+    connection.request("GET", path, headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
