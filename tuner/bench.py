@@ -28,7 +28,7 @@ WARM_STEPS = 5
 """Steps that are not counted, as in `training.bare`."""
 
 
-def step(rounds: int = 3, steps: int = 60) -> dict[str, Any]:
+def step(rounds: int = 3, steps: int = 150) -> dict[str, Any]:
     """The trainer's loop and start against the bare loop, both on the practice model, pictures and LoRA.
 
     `step_ratio` is the median of the paired ratios of CPU seconds a step; `start_extra_cpu_seconds` the
