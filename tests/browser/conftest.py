@@ -84,7 +84,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser, request) -> Iterator[Callable[..., Page]]:
-    """Opens tabs, all of one browser window; in the end none may have logged an error or asked anybody outside."""
+    """Opens tabs, all of one browser window; in the end none may have logged an error or asked outside."""
     context = browser.new_context()
     context.set_default_timeout(PATIENCE_MS)
     wrong: list[str] = []

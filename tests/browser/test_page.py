@@ -1,4 +1,4 @@
-"""The page itself, with a trainer that only plays: trouble, stopping, going on, other tabs, a phone, and safety."""
+"""The page itself, with a trainer that only plays: trouble, stopping, other tabs, a phone, and safety."""
 
 from __future__ import annotations
 
