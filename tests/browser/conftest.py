@@ -96,7 +96,7 @@ def visit(browser, request) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda asked: wrong.append(asked.url) if not _own(asked.url) else None)
         page.on(
             "requestfinished",
-            lambda asked: ticks.append(asked.timing["responseEnd"]) if _tick(asked) else None,
+            lambda asked: ticks.append(_milliseconds(asked)) if _tick(asked) else None,
         )
 
     def open_tab(address: str, width: int = 1280, theme: str = "light") -> Page:
@@ -119,6 +119,10 @@ def _own(url: str) -> bool:
 def _tick(asked) -> bool:
     """The unqueued calls of the timers; commands go through the queue."""
     return asked.url.partition("?")[0].endswith("/gradio_api/run/predict")
+
+
+def _milliseconds(asked) -> float:
+    return asked.timing["responseEnd"] - asked.timing["requestStart"]
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
