@@ -14,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tuner import files, presets, session
 from tuner.errors import TunerError
@@ -24,6 +27,7 @@ from tuner.events import Event, StepDone
 from tuner.flux.targets import TARGETS
 from tuner.plan import sources
 
+ROOT = Path(__file__).resolve().parent.parent
 WARM_STEPS = 5
 """Steps that are not counted, as in `training.bare`."""
 
@@ -59,6 +63,46 @@ def step(rounds: int = 3, steps: int = 150) -> dict[str, Any]:
         "start_extras_cpu_seconds": extra,
         "start_extra_cpu_seconds": statistics.median(extra),
     }
+
+
+def page(rounds: int = 3) -> dict[str, Any]:
+    """From `python app.py` to a page that is served, against `import gradio` alone, in CPU seconds."""
+    pairs = [(_import_gradio(), _serve_page()) for _ in range(rounds)]
+    ratios = [round(served / imported, 4) for imported, served in pairs]
+    return {
+        "benchmark": "page",
+        "machine": {"processor": platform.machine(), "num_cores": os.cpu_count()},
+        "versions": {"gradio": version("gradio")},
+        "num_rounds": rounds,
+        "import_gradio_cpu_seconds": round(statistics.median(imported for imported, _ in pairs), 3),
+        "served_page_cpu_seconds": round(statistics.median(served for _, served in pairs), 3),
+        "start_ratios": ratios,
+        "start_ratio": statistics.median(ratios),
+    }
+
+
+def _import_gradio() -> float:
+    before = os.times()
+    subprocess.run([sys.executable, "-c", "import gradio"], check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def _serve_page() -> float:
+    """Waits for the address that the app prints, and for the page behind it."""
+    with tempfile.TemporaryDirectory() as root:
+        command = [sys.executable, str(ROOT / "app.py"), "--no-browser", "--root", root]
+        app = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert app.stdout is not None
+            address = next(line.split()[1] for line in app.stdout if line.startswith("FluxTuner: http"))
+            with urllib.request.urlopen(address) as answer:
+                answer.read()
+            spent = psutil.Process(app.pid).cpu_times()
+        finally:
+            app.terminate()
+            app.wait()
+    return float(spent.user + spent.system)
 
 
 def _bare(config: Path, steps: int, spec_file: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
 from tuner.settings.request import SampleRequest
 
-BENCHMARKS = {"step": benchmarks.step}
+BENCHMARKS = {"step": benchmarks.step, "page": benchmarks.page}
 MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
 
 
