@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).resolve().parent
-PRIVATE = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-}
-"""Nothing is told to anybody. The libraries read this when they are imported."""
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +26,7 @@ def main(arguments: list[str]) -> int:
     root = options.root.resolve()
     os.chdir(HERE)
     say("FluxTuner is opening ...")
-    os.environ.update(PRIVATE, GRADIO_TEMP_DIR=str(root / ".tmp" / "gradio"))
+    os.environ["GRADIO_TEMP_DIR"] = str(root / ".tmp" / "gradio")
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)  # on the handler: a run lets more through, for its own log
     logging.basicConfig(handlers=[console], format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,4 +1,4 @@
-"""The benchmarks run and give figures; how large they are is a matter of docs/measurements, not of a timed test."""
+"""The benchmarks run and give figures; how large they are is a matter of docs/measurements."""
 
 import json
 

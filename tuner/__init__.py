@@ -17,12 +17,13 @@ import os
 
 __version__ = "0.1.0"
 
-# Read by the libraries when they are first imported, so it must stand before all of them.
+# Nothing is told to anybody. The libraries read this when they are imported, so it stands before all of them.
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "DO_NOT_TRACK": "1",
 }
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
