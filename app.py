@@ -9,13 +9,11 @@ import os
 import signal
 import socket
 import sys
-import threading
+import time
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tuner.session import Session
+from tuner.errors import explain
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).resolve().parent
@@ -26,16 +24,23 @@ def main(arguments: list[str]) -> int:
     root = options.root.resolve()
     os.chdir(HERE)
     say("FluxTuner is opening ...")
-    os.environ["GRADIO_TEMP_DIR"] = str(root / ".tmp" / "gradio")
-    console = logging.StreamHandler()
-    console.setLevel(logging.WARNING)  # on the handler: a run lets more through, for its own log
-    logging.basicConfig(handlers=[console], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.port and _taken(options.port):
         say(f"Port {options.port} is taken. Perhaps FluxTuner is open already: http://{HOST}:{options.port}")
         say(f"Or choose another one: python app.py --port {options.port + 1}")
         return 1
-    return _open(root, options.port, not options.no_browser)
+    os.environ.update(PRIVATE, GRADIO_TEMP_DIR=str(root / ".tmp" / "gradio"))
+    console = logging.StreamHandler()
+    console.setLevel(logging.WARNING)  # on the handler: a run lets more through, for its own log
+    logging.basicConfig(handlers=[console], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _open(root, options.port, not options.no_browser)
+    except KeyboardInterrupt:
+        say("FluxTuner is closed.")
+    except ModuleNotFoundError as error:
+        say(str(explain(error)))
+        return 1
+    return 0
 
 
 def _taken(port: int) -> bool:
@@ -43,8 +48,8 @@ def _taken(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _open(root: Path, port: int | None, browser: bool) -> int:
-    """The imports make objects that stay; looking through them for waste would take a tenth of the start."""
+def _open(root: Path, port: int | None, browser: bool) -> None:
+    """Serves the page until Ctrl+C. Nothing looks for waste during the imports: what they make stays."""
     gc.disable()
     from tuner.session import Session
     from tuner.ui import layout
@@ -57,18 +62,13 @@ def _open(root: Path, port: int | None, browser: bool) -> int:
     say("Close it with Ctrl+C; a run that is going on is saved first.")
     if browser:
         webbrowser.open(address)
-    return _wait(session)
-
-
-def _wait(session: Session) -> int:
     try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
+        while True:
+            time.sleep(3600)
+    finally:
         if session.running:
             say(f"Saving the run '{session.view.run}' ...")
         session.close()
-        say("FluxTuner is closed.")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

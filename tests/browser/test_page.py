@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import go, screenshot, start_app
+from tests.browser.conftest import ENDED, go, screenshot, start_app
 from tests.house import ROOT
 
 pytestmark = pytest.mark.browser
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 def app(tmp_path_factory):
     opened = start_app("tests/browser/play.py", tmp_path_factory.mktemp("page"))
     yield opened
-    assert opened.close() == 0, opened.heard
+    assert opened.close() == ENDED, opened.heard
 
 
 def start(page, name: str, steps: int) -> None:

@@ -115,3 +115,12 @@ def test_the_size_and_the_time_of_a_run(finished) -> None:
     assert finished.seconds(100) == pytest.approx(1.0, rel=0.2)
     finished.change({"optimization.train_batch_size": 2})
     assert finished.seconds(100) is None
+
+
+def test_a_recipe_that_cannot_be_read_is_put_aside(desk) -> None:
+    (desk.draft / "config.json").write_text("{", encoding="utf-8")
+    again = Desk(Session(desk.session.root))
+    assert again.preset == "practice" and again.settings.datasets
+    assert "moved to" in again.shown_trouble.message and "config.json" in again.advice[0].text
+    (aside,) = desk.draft.parent.glob("draft-*")
+    assert (aside / "config.json").read_text(encoding="utf-8") == "{"

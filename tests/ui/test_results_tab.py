@@ -22,23 +22,20 @@ def test_no_pair_while_something_is_missing(finished) -> None:
 
 
 def test_the_file_of_a_finished_run_is_offered(finished) -> None:
-    shown = results_tab.show(finished, None, None)
-    assert wording.EXPORTED in shown[5] and "practice-000006.safetensors" in shown[5] and "sks" in shown[5]
-    assert (
-        shown[6].visible
-        and Path(shown[6].value["path"] if isinstance(shown[6].value, dict) else shown[6].value).is_file()
-    )
-    assert shown[4].interactive
+    *_, export, exported, download = results_tab.show(finished, None, None)
+    assert all(word in exported for word in (wording.EXPORTED, "practice-000006.safetensors", "sks"))
+    assert download["visible"] and Path(download["value"]).is_file()
+    assert export["interactive"]
 
 
 def test_what_the_user_looks_at_stays(finished) -> None:
     last = finished.view.samples[-1].name
     _, prompt, step, *_ = results_tab.show(finished, last, "3")
-    assert (prompt.value, step.value) == (last, "3")
-    assert results_tab.show(finished, "gone", "77")[2].value == results_tab.NEWEST
+    assert (prompt["value"], step["value"]) == (last, "3")
+    assert results_tab.show(finished, "gone", "77")[2]["value"] == results_tab.NEWEST
 
 
 def test_before_the_first_checkpoint_there_is_nothing_to_export(desk) -> None:
     shown = results_tab.show(desk, None, None)
     assert wording.NO_CHECKPOINT in shown[5]
-    assert not shown[4].interactive and not shown[6].visible
+    assert not shown[4]["interactive"] and not shown[6]["visible"]

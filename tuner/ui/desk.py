@@ -23,6 +23,7 @@ from tuner.plan import make, memory
 from tuner.plan.phases import Plan
 from tuner.session import Session
 from tuner.settings.run import RunSettings
+from tuner.ui import wording
 from tuner.ui.history import History
 from tuner.view import RunView
 
@@ -80,8 +81,19 @@ class Desk:
             if self._settings is None:
                 if not (self.draft / MARK).is_file():
                     self.choose(self._recommended())
-                self._settings = files.load_all(self.draft).settings
+                self._settings = self._load()
             return self._settings
+
+    def _load(self) -> RunSettings:
+        """A recipe that cannot be read, perhaps of another version, is put aside and said so."""
+        try:
+            return files.load_all(self.draft).settings
+        except TunerError as error:
+            aside = self.draft.with_name(f"draft-{time.time_ns()}")
+            self.draft.rename(aside)
+            self.choose(self._recommended())
+            self.report(TunerError(wording.put_aside(aside), Advice(str(error))))
+            return files.load_all(self.draft).settings
 
     @property
     def preset(self) -> str:

@@ -161,10 +161,9 @@ def tick(desk: Desk, seen: str) -> Any:
     stamp, view = desk.stamp, desk.view
     if stamp == seen:
         return gr.skip()
-    going = gr.Button(interactive=view.active and not desk.session.stopping)
-    pause = gr.Button(
-        "Resume" if view.state == "paused" else "Pause", interactive=view.active and not desk.session.stopping
-    )
+    can_be_asked = view.active and not desk.session.stopping
+    going = gr.update(interactive=can_be_asked)
+    pause = gr.update(value="Resume" if view.state == "paused" else "Pause", interactive=can_be_asked)
     progress = train_tab.progress(view, desk.session.stopping)
     return [stamp, readings.strip(view), pause, going, card(desk), progress, going, going, going]
 
@@ -216,6 +215,10 @@ class Acting:
         """`deed` gets the values of `inputs` and returns those of `outputs`."""
         self._tie(event, guarded(self.desk, deed), inputs, outputs)
 
+    def slowly(self, busy: Any, event: Any, deed: Callable[..., Any], inputs: Any, outputs: Any) -> None:
+        """The same for what may take its time: `busy` is the component that shows so."""
+        self._tie(event, guarded(self.desk, deed), inputs, outputs, show_progress_on=busy)
+
     def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> None:
         """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
         guard = guarded(self.desk, deed)
@@ -225,22 +228,20 @@ class Acting:
 
         self._tie(event, run, None, outputs)
 
-    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any) -> None:
-        done = event(run, inputs, outputs, show_progress="hidden", api_visibility="private")
+    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any, **busy: Any) -> None:
+        shown = "minimal" if busy else "hidden"
+        done = event(run, inputs, outputs, show_progress=shown, api_visibility="private", **busy)
         done.then(lambda: tick(self.desk, ""), None, self.page.quick, **QUIET)
 
 
 def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     """Images and Recipe: filled when their tab is opened; what is typed is kept when the field is left."""
     images, recipe = page.images, page.recipe
-    act.on(page.tab["images"].select, partial(images_tab.refresh, desk), images.seen, images.shown)
-    act.on(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
-    act.on(
-        _left(images.folder), lambda value: images_tab.use_folder(desk, value), images.folder, images.shown
-    )
-    act.on(
-        _left(images.trigger), lambda value: images_tab.use_trigger(desk, value), images.trigger, images.shown
-    )
+    scan = partial(act.slowly, images.gallery)
+    scan(page.tab["images"].select, partial(images_tab.refresh, desk), images.seen, images.shown)
+    scan(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
+    scan(_left(images.folder), partial(images_tab.use_folder, desk), images.folder, images.shown)
+    scan(_left(images.trigger), partial(images_tab.use_trigger, desk), images.trigger, images.shown)
     act.on(page.tab["recipe"].select, partial(recipe_tab.refresh, desk), recipe.seen, recipe.shown)
     act.word(
         recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections]
@@ -248,7 +249,8 @@ def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
         edit = partial(recipe_tab.edit, desk, name)
         act.on(_left(field), edit, field, recipe.outlook)
-    act.on(recipe.start.click, partial(_start, desk), recipe.fields, [page.tabs, *recipe.shown])
+    started = [page.tabs, *recipe.shown]
+    act.slowly(recipe.sentence, recipe.start.click, partial(_start, desk), recipe.fields, started)
     act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
 
 

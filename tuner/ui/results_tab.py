@@ -61,23 +61,25 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
     file = newest_export(desk.folder)
     return [
         _title(view),
-        gr.Dropdown([(labels[name], name) for name in names], value=prompt),
-        gr.Dropdown([(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step),
+        gr.update(choices=[(labels[name], name) for name in names], value=prompt),
+        gr.update(
+            choices=[(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step
+        ),
         pair(view, prompt, step),
-        gr.Button(interactive=has_checkpoint),
+        gr.update(interactive=has_checkpoint),
         exported(file, view.trigger) if file else markup.quiet(wording.to_export(has_checkpoint)),
-        gr.DownloadButton(value=str(file) if file else None, visible=file is not None),
+        gr.update(value=str(file) if file else None, visible=file is not None),
     ]
 
 
 def pair(view: RunView, prompt: str | None, step: str | None) -> tuple[str, str] | None:
     """The baseline and the sample of that step, of one prompt; None while one of them is missing."""
-    mine = {sample.step: sample for sample in view.samples if sample.name == prompt}
-    later = sorted(number for number in mine if number)
-    wanted = later[-1] if step in (None, NEWEST) and later else int(step or 0) if str(step).isdigit() else 0
-    if 0 not in mine or wanted == 0 or wanted not in mine:
+    mine = {str(sample.step): sample for sample in view.samples if sample.name == prompt}
+    newest = str(max((sample.step for sample in mine.values()), default=0))
+    before, after = mine.get("0"), mine.get(newest if step in (None, NEWEST) else str(step))
+    if before is None or after is None or after is before:
         return None
-    return _file(mine[0]), _file(mine[wanted])
+    return _file(before), _file(after)
 
 
 def _file(sample: Sample) -> str:

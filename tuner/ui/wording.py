@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tuner.view import RunView
 
@@ -123,6 +124,10 @@ def newest(steps: Sequence[str]) -> str:
 
 def to_export(has_checkpoint: bool) -> str:
     return EXPORT_HELP if has_checkpoint else NO_CHECKPOINT
+
+
+def put_aside(folder: Path) -> str:
+    return f"The recipe in progress could not be read; it was moved to '{folder}', and a new one was begun."
 
 
 def goes_on(step: int) -> str:
