@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         say(f"Port {options.port} is taken. Perhaps FluxTuner is open already: http://{HOST}:{options.port}")
         say(f"Or choose another one: python app.py --port {options.port + 1}")
         return 1
-    os.environ.update(PRIVATE, GRADIO_TEMP_DIR=str(root / ".tmp" / "gradio"))
+    os.environ["GRADIO_TEMP_DIR"] = str(root / ".tmp" / "gradio")
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)  # on the handler: a run lets more through, for its own log
     logging.basicConfig(handlers=[console], format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -44,8 +44,3 @@ def test_ctrl_c(capsys, monkeypatch) -> None:
     monkeypatch.setattr(app, "_open", open_until_ctrl_c)
     assert app.main([]) == 0
     assert "FluxTuner is closed." in capsys.readouterr().out
-
-
-def test_nothing_is_told_to_anybody() -> None:
-    assert app.PRIVATE["GRADIO_ANALYTICS_ENABLED"] == "False"
-    assert app.PRIVATE["HF_HUB_DISABLE_TELEMETRY"] == "1"
