@@ -91,14 +91,18 @@ runpy.run_module("tuner", run_name="__main__")
 """
 
 
+def _heed_signals() -> None:
+    """A shell that starts something in the background has it ignore Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_run_in_order(tmp_path, kind):
     config = write_recipe(tmp_path)
     command = [sys.executable, "-c", FAKE_TRAINER, str(config)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, preexec_fn=_heed_signals, **pipes) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(kind)
         out, err = process.communicate(timeout=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,16 @@ PATIENCE_SECONDS = 30
 
 
 def in_loop(make):
-    """What `make` returns; gradio finds an event loop there, where it would leave one of its own unclosed."""
+    """What `make` returns; gradio finds an event loop there, where it would leave one of its own unclosed.
+
+    In a thread of its own, since the browser of other tests keeps a loop going in the main one.
+    """
 
     async def made():
         return make()
 
-    return asyncio.run(made())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(made())).result()
 
 
 @pytest.fixture
