@@ -84,6 +84,10 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+CUT_OFF = ("AbortError", "Connection errored out")
+"""What gradio logs when a reload cuts off a request that is under way, which a slow machine sometimes shows."""
+
+
 @pytest.fixture
 def visit(browser, request) -> Iterator[Callable[..., Page]]:
     """Opens tabs, all of one browser window; in the end none may have logged an error or asked outside."""
@@ -111,7 +115,7 @@ def visit(browser, request) -> Iterator[Callable[..., Page]]:
 
     yield open_tab
     context.close()
-    assert wrong == []
+    assert [one for one in wrong if not one.startswith(CUT_OFF)] == []
 
 
 def _own(url: str) -> bool:
