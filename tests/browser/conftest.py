@@ -85,7 +85,7 @@ def browser() -> Iterator[Browser]:
 
 
 CUT_OFF = ("AbortError", "Connection errored out")
-"""What gradio logs when a reload cuts off a request that is under way, which a slow machine sometimes shows."""
+"""What gradio logs when a reload cuts off a request that is under way, as happens on a slow machine."""
 
 
 @pytest.fixture
