@@ -22,7 +22,7 @@ TunerError
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -132,60 +132,97 @@ class Unexpected(TunerError):
 
 
 def explain(exception: BaseException) -> TunerError:
-    """The one mapping of foreign exceptions to ours; torch is recognised by name, so that it need not be
-    imported.
-    """
+    """The one mapping of foreign exceptions to ours; an unknown one becomes `Unexpected`."""
     if isinstance(exception, TunerError):
         return exception
-    text, kind = str(exception), type(exception).__name__
-    lowered = text.lower()
-    if kind == "OutOfMemoryError" or "cuda out of memory" in lowered:
-        return OutOfVram(
+    for recognises, ours in _FOREIGN:
+        if recognises(exception):
+            return ours(exception)
+    text = str(exception).splitlines()[0] if str(exception) else "no message"
+    return Unexpected(f"Something unforeseen happened ({type(exception).__name__}: {text}).")
+
+
+_Test = Callable[[BaseException], bool]
+
+
+def _says(*phrases: str) -> _Test:
+    return lambda exception: any(phrase in str(exception).lower() for phrase in phrases)
+
+
+def _named(*kinds: str) -> _Test:
+    """By name, so that torch and the hub's library need not be imported."""
+    return lambda exception: type(exception).__name__ in kinds
+
+
+def _either(*tests: _Test) -> _Test:
+    return lambda exception: any(test(exception) for test in tests)
+
+
+def _a(*kinds: type[BaseException]) -> _Test:
+    return lambda exception: isinstance(exception, kinds)
+
+
+def _disk_is_full(exception: BaseException) -> bool:
+    return isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+_FOREIGN: tuple[tuple[_Test, Callable[[BaseException], TunerError]], ...] = (
+    (
+        _either(_named("OutOfMemoryError"), _says("cuda out of memory")),
+        lambda _: OutOfVram(
             "The graphics card ran out of memory.",
             Advice("Choose the next smaller preset, or train at 512 px.", {"dataset.resolution": 512}),
-        )
-    if isinstance(exception, MemoryError) or "defaultcpuallocator" in lowered:
-        return OutOfRam(
+        ),
+    ),
+    (
+        _either(_a(MemoryError), _says("defaultcpuallocator")),
+        lambda _: OutOfRam(
             "The computer ran out of memory (RAM).",
             Advice("Close other programs or enlarge the page file, and start again."),
-        )
-    if isinstance(exception, OSError) and exception.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(
+        ),
+    ),
+    (
+        _disk_is_full,
+        lambda _: DiskFull(
             "The disk is full.",
             Advice("Free some space and press Start again; nothing saved so far is lost."),
-        )
-    if "cuda error" in lowered or "cudnn_status" in lowered or "cublas_status" in lowered:
-        return GpuLost(
+        ),
+    ),
+    (
+        _says("cuda error", "cudnn_status", "cublas_status"),
+        lambda _: GpuLost(
             "The graphics card stopped answering.",
             Advice("Restart the app; the run goes on from its last checkpoint."),
-        )
-    if kind in ("GatedRepoError",) or "gated repo" in lowered or "401 client error" in lowered:
-        return ModelGated(
+        ),
+    ),
+    (
+        _either(_named("GatedRepoError"), _says("gated repo", "401 client error")),
+        lambda _: ModelGated(
             "The model may only be downloaded by people who accepted its licence.",
-            Advice(
-                "Accept the licence on its Hugging Face page, log in with `hf auth login`, and start again."
-            ),
-        )
-    if kind in (
-        "RepositoryNotFoundError",
-        "EntryNotFoundError",
-        "LocalEntryNotFoundError",
-        "OfflineModeIsEnabled",
-    ):
-        return ModelMissing(
+            Advice("Accept it on its Hugging Face page, log in with `hf auth login`, and start again."),
+        ),
+    ),
+    (
+        _named(
+            "RepositoryNotFoundError", "EntryNotFoundError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"
+        ),
+        lambda _: ModelMissing(
             "The model was not found on this computer, and it could not be downloaded.",
             Advice("Give a folder that holds it, or check the name and the network."),
-        )
-    if isinstance(exception, ModuleNotFoundError):
-        return BackendMissing(
-            f"The library '{exception.name}' is not installed.",
+        ),
+    ),
+    (
+        _a(ModuleNotFoundError),
+        lambda exception: BackendMissing(
+            f"The library '{getattr(exception, 'name', None)}' is not installed.",
             Advice("Run the installer once more (install.sh or install.bat)."),
-        )
-    if isinstance(exception, PermissionError):
-        return TunerError(
-            f"'{exception.filename}' may not be read or written by this user.",
+        ),
+    ),
+    (
+        _a(PermissionError),
+        lambda exception: TunerError(
+            f"'{getattr(exception, 'filename', None)}' may not be read or written by this user.",
             Advice("Change its permissions, or choose another folder."),
-        )
-    return Unexpected(
-        f"Something unforeseen happened ({kind}: {text.splitlines()[0] if text else 'no message'})."
-    )
+        ),
+    ),
+)
