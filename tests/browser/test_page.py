@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 from urllib.parse import urlsplit
 
@@ -121,6 +122,27 @@ def test_a_folder_that_is_not_there(app, visit) -> None:
     folder.fill("tuner/practice/pictures")
     folder.press("Enter")
     expect(page.locator("#summary")).to_contain_text("10 images")
+
+
+def test_closing_the_app_saves_the_run_and_it_goes_on_after_a_restart(tmp_path, visit) -> None:
+    first = start_app("tests/browser/play.py", tmp_path)
+    page = visit(first.address)
+    start(page, "night", 3000)
+    expect(page.locator("#progress")).to_contain_text("step")
+    page.close()
+    assert first.close() == ENDED, first.heard
+    if os.name == "posix":
+        assert "Saving the run 'night' ..." in first.heard
+        assert len(list((tmp_path / "runs" / "night").glob("checkpoint-*"))) == 1
+
+    second = start_app("tests/browser/play.py", tmp_path)
+    page = visit(second.address)
+    go(page, "Runs")
+    page.get_by_role("button", name="Continue night").click()
+    expect(page.locator("#strip")).to_contain_text("Running")
+    stop(page)
+    page.close()
+    second.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -22,7 +22,7 @@ def pictures(tmp_path):
 
 def test_the_practice_pictures(desk) -> None:
     _, folder, trigger, summary, gallery, left_out = images_tab.show(desk)
-    assert (folder, trigger, left_out) == ("tuner/practice/pictures", "sks", "")
+    assert (folder["value"], trigger["value"], left_out) == ("tuner/practice/pictures", "sks", "")
     assert "10 images, 10 captioned, 1 bucket, 0 left out." in summary
     assert len(gallery) == 10
     assert gallery[0][1].startswith("a sks on a")
@@ -30,7 +30,7 @@ def test_the_practice_pictures(desk) -> None:
 
 def test_another_folder_with_a_broken_file(desk, pictures) -> None:
     _, folder, _, summary, gallery, left_out = images_tab.use_folder(desk, f" {pictures} ")
-    assert folder == str(pictures)
+    assert folder["value"] == str(pictures)
     assert "5 images, 5 captioned" in summary and "1 left out" in summary
     assert "broken.png" in left_out
     assert gallery[0][1] == "sks <0>"
@@ -55,7 +55,7 @@ def test_a_small_copy_is_served_and_made_once(desk, pictures) -> None:
 
 
 def test_the_trigger_word_is_kept(desk) -> None:
-    assert images_tab.use_trigger(desk, "zorg")[2] == "zorg"
+    assert images_tab.use_trigger(desk, "zorg")[2]["value"] == "zorg"
     assert desk.settings.trigger == "zorg"
 
 
@@ -71,4 +71,4 @@ def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
     seen = images_tab.show(desk)[0]
     assert images_tab.refresh(desk, seen) == gr.skip()
     desk.use_trigger("other")
-    assert images_tab.refresh(desk, seen)[2] == "other"
+    assert images_tab.refresh(desk, seen)[2]["value"] == "other"

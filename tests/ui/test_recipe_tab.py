@@ -78,8 +78,8 @@ def test_what_differs_from_the_preset_is_listed(desk) -> None:
 
 def test_choosing_a_preset_begins_anew(desk) -> None:
     values = recipe_tab.choose(desk, "practice")
-    assert values[2] == desk.preset_settings.optimization.max_train_steps != 6
-    assert len(values) == 10 + len(recipe_tab.form.SECTIONS)
+    assert values[2]["value"] == desk.preset_settings.optimization.max_train_steps != 6
+    assert len(values) == 11 + len(recipe_tab.form.SECTIONS)
 
 
 def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
@@ -89,4 +89,4 @@ def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
     seen = recipe_tab.edit(desk, "rank", 8)[0]
     assert recipe_tab.refresh(desk, seen) == recipe_tab.gr.skip()
     desk.rename("elsewhere")
-    assert "elsewhere" in recipe_tab.refresh(desk, seen)
+    assert recipe_tab.refresh(desk, seen)[1]["value"] == "elsewhere"

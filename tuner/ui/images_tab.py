@@ -37,10 +37,16 @@ class ImagesTab(NamedTuple):
 
 
 def build() -> ImagesTab:
+    """Nothing can be typed before the page is filled: the answer on its way would overwrite it."""
+    waiting = {"interactive": False}
     seen = gr.Textbox(visible="hidden", label="Pictures shown")
     with gr.Row(equal_height=False):
-        folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, scale=3, min_width=260)
-        trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, scale=2, min_width=200)
+        folder = gr.Textbox(
+            label="Folder with pictures", info=wording.FOLDER_HELP, scale=3, min_width=260, **waiting
+        )
+        trigger = gr.Textbox(
+            label="Trigger word", info=wording.TRIGGER_HELP, scale=2, min_width=200, **waiting
+        )
     look = gr.Button("Look again", size="sm", scale=0, min_width=140)
     summary = markup.region("summary")
     gallery = gr.Gallery(
@@ -58,7 +64,9 @@ def build() -> ImagesTab:
 
 def show(desk: Desk) -> list[Any]:
     """The values of `ImagesTab.shown`."""
-    seen, folder, trigger = desk.recipe_stamp, desk.pictures_folder, desk.settings.trigger
+    seen = desk.recipe_stamp
+    folder = gr.update(value=desk.pictures_folder, interactive=True)
+    trigger = gr.update(value=desk.settings.trigger, interactive=True)
     try:
         index = desk.index()
     except TunerError as error:

@@ -45,7 +45,7 @@ class RecipeTab(NamedTuple):
     @property
     def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.cards, *self.fields, *self.outlook]
+        return [self.cards, *self.fields, self.start, *self.outlook]
 
     @property
     def outlook(self) -> list[Any]:
@@ -54,18 +54,24 @@ class RecipeTab(NamedTuple):
 
 
 def build(desk: Desk, edited: Edited) -> RecipeTab:
-    """`edited` hears of every change in the expert form; it returns the outlook."""
+    """Nothing can be typed before the page is filled: the answer on its way would overwrite it.
+
+    `edited` hears of every change in the expert form; it returns the outlook.
+    """
     seen = gr.Textbox(visible="hidden", label="Recipe shown")
     cards = markup.region("presets", acts=True)
     with gr.Row(elem_id="dials"):
-        name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220)
+        name = gr.Textbox(label="Name of this run", info=wording.NAME_HELP, min_width=220, interactive=False)
         steps, resolution, rate, rank = (
-            gr.Number(label=label, info=info, min_width=160) for label, info in wording.DIALS
+            gr.Number(label=label, info=info, min_width=160, interactive=False)
+            for label, info in wording.DIALS
         )
     sentence = markup.region("sentence")
-    start = gr.Button("Start training", variant="primary", size="lg", elem_id="start")
+    start = gr.Button("Start training", variant="primary", size="lg", elem_id="start", interactive=False)
     with gr.Accordion("Sample prompts", open=False):
-        prompts = gr.Textbox(label="Prompts", info=wording.PROMPTS_HELP, lines=4, max_lines=12)
+        prompts = gr.Textbox(
+            label="Prompts", info=wording.PROMPTS_HELP, lines=4, max_lines=12, interactive=False
+        )
     with gr.Accordion("Expert", open=False):
         markup.region("expert", value=markup.quiet(wording.EXPERT))
         differs = markup.region("differs")
@@ -90,7 +96,9 @@ def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr
 
 def show(desk: Desk) -> list[Any]:
     """The values of `RecipeTab.shown`."""
-    return [cards(presets.listed(), desk.preset), *values(desk).values(), *outlook(desk)]
+    fields = (gr.update(value=value, interactive=True) for value in values(desk).values())
+    start = gr.update(interactive=True)
+    return [cards(presets.listed(), desk.preset), *fields, start, *outlook(desk)]
 
 
 def refresh(desk: Desk, seen: str) -> Any:
