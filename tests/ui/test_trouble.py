@@ -20,7 +20,7 @@ def test_a_sentence_with_a_button_for_each_change(desk) -> None:
     shown = card(desk)
     assert 'role="alert"' in shown and "It &lt;failed&gt;." in shown
     assert "apply:0" not in shown and 'data-act="apply:1"' in shown
-    assert "learning_rate = 1e-05" in shown
+    assert "Apply: Learning rate = 1e-05" in shown
     desk.settle()
     assert card(desk) == ""
 

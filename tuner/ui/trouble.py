@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from tuner.errors import Advice, Unexpected, explain
+from tuner.settings.run import dataset_specs, specs
 from tuner.settings.values import shown
 from tuner.ui import markup, wording
 from tuner.ui.desk import Desk
@@ -32,10 +33,17 @@ def card(desk: Desk) -> str:
 def _advice(number: int, one: Advice) -> str:
     if not one.change:
         return f"<li>{markup.text(one.text)}</li>"
-    changes = ", ".join(f"{path.rpartition('.')[2]} = {shown(value)}" for path, value in one.change.items())
+    changes = ", ".join(f"{_label(path)} = {shown(value)}" for path, value in one.change.items())
     return (
         f"<li>{markup.text(one.text)} {markup.button(f'apply:{number}', f'Apply: {changes}', 'primary')}</li>"
     )
+
+
+def _label(path: str) -> str:
+    """The words for a dotted path: its setting's label, or the key itself."""
+    owner, _, name = path.rpartition(".")
+    known = dataset_specs() if owner.startswith("datasets.") else specs()
+    return next((spec.label for spec in known if spec.name == name), name)
 
 
 def guarded(desk: Desk, deed: Callable[..., Any]) -> Callable[..., Any]:
