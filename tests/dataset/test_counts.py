@@ -47,7 +47,9 @@ def test_duration_by_steps_or_by_epochs() -> None:
     [([4], 0, 4, 1), ([1], 7, 4, 2), ([3, 3], 2, 3, 3), ([1], 0, 1, 1)],
 )
 def test_enough(sizes: list[int], repeats: int, batch: int, accumulation: int) -> None:
-    require_enough(index(entry("a", sizes, repeats, batch)), accumulation)
+    enough = index(entry("a", sizes, repeats, batch))
+    require_enough(enough, accumulation)
+    assert least_repeats(enough.datasets[0], accumulation) <= repeats
 
 
 @pytest.mark.parametrize(

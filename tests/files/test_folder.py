@@ -111,8 +111,9 @@ def test_not_utf_8(write: Write) -> None:
 
 def test_a_byte_order_mark_is_no_trouble(write: Write) -> None:
     path = write() / "config.json"
+    without = load_all(path.parent).settings
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    load_all(path.parent)
+    assert load_all(path.parent).settings == without
 
 
 def test_all_problems_with_file_and_line(write: Write) -> None:

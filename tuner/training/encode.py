@@ -10,7 +10,6 @@ import torch
 
 from tuner.dataset.decoding import open_picture
 from tuner.dataset.index import Picture
-from tuner.events import Emit, PhaseProgress
 from tuner.flux import latents as lat
 from tuner.flux import loading, text
 from tuner.plan import sources
@@ -22,10 +21,9 @@ T = TypeVar("T")
 
 
 def encode_texts(
-    settings: RunSettings, wanted: Sequence[str], caches: Caches, hardware: Hardware, emit: Emit
-) -> None:
-    """Puts `pooled` and `embeddings` of every text that the cache does not hold."""
-    missing = [one for one in wanted if not caches.prompts.has(caches.prompt_key(one))]
+    settings: RunSettings, missing: Sequence[str], caches: Caches, hardware: Hardware
+) -> Iterator[int]:
+    """Puts `pooled` and `embeddings` of each text into the cache; yields how many it has just put."""
     encoders = loading.text_encoders(
         sources.model_place(settings),
         settings.model.revision,
@@ -33,36 +31,31 @@ def encode_texts(
         hardware.device,
         sources.num_text_tokens(settings),
     )
-    done = len(wanted) - len(missing)
     for chunk in _chunks(missing, settings.dataset.text_encoder_batch_size):
         pooled, embeddings = text.encode(chunk, encoders)
         for one, vector, rows in zip(chunk, pooled, embeddings, strict=True):
             caches.prompts.put(caches.prompt_key(one), {"pooled": vector.cpu(), "embeddings": rows.cpu()})
-        done += len(chunk)
-        emit(PhaseProgress(name="text", done=done))
+        yield len(chunk)
     del encoders
     free_memory(hardware.device)
 
 
 def encode_pictures(
-    settings: RunSettings, pictures: Sequence[Picture], caches: Caches, hardware: Hardware, emit: Emit
-) -> None:
-    """Puts `mean` and `std` (C, H/8, W/8) of missing pictures' posteriors, in the transformer's scale."""
-    missing = [one for one in pictures if not caches.latents.has(caches.latent_key(one))]
+    settings: RunSettings, missing: Sequence[Picture], caches: Caches, hardware: Hardware
+) -> Iterator[int]:
+    """Puts `mean` and `std` (C, H/8, W/8) of each picture's posterior, in the transformer's scale; yields
+    how many it has just put.
+    """
     vae = load_vae(settings, hardware)
-    done = len(pictures) - len(missing)
-    with torch.no_grad():
-        for chunk in _same_size_chunks(missing, settings.dataset.vae_batch_size):
-            pixels = torch.stack([_pixels(picture) for picture in chunk]).to(hardware.device, vae.dtype)
+    for chunk in _same_size_chunks(missing, settings.dataset.vae_batch_size):
+        pixels = torch.stack([_pixels(picture) for picture in chunk]).to(hardware.device, vae.dtype)
+        with torch.no_grad():
             posterior = vae.encode(pixels).latent_dist
-            means = lat.normalize(posterior.mean, vae.config).cpu()
-            deviations = (posterior.std * vae.config.scaling_factor).cpu()
-            for picture, mean, deviation in zip(chunk, means, deviations, strict=True):
-                caches.latents.put(
-                    caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()}
-                )
-            done += len(chunk)
-            emit(PhaseProgress(name="latents", done=done))
+        means = lat.normalize(posterior.mean, vae.config).cpu()
+        deviations = (posterior.std * vae.config.scaling_factor).cpu()
+        for picture, mean, deviation in zip(chunk, means, deviations, strict=True):
+            caches.latents.put(caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()})
+        yield len(chunk)
     del vae
     free_memory(hardware.device)
 

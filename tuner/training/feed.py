@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,12 @@ class Caches:
 
     def prompt_key(self, text: str) -> str:
         return self.names.prompt_key(text)
+
+    def missing_texts(self, texts: Iterable[str]) -> list[str]:
+        return [one for one in texts if not self.prompts.has(self.prompt_key(one))]
+
+    def missing_pictures(self, pictures: Iterable[Picture]) -> list[Picture]:
+        return [one for one in pictures if not self.latents.has(self.latent_key(one))]
 
     def prompt(self, text: str) -> dict[str, Tensor]:
         """`pooled` (P,) and `embeddings` (L, D) of one text."""

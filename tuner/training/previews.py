@@ -132,8 +132,9 @@ def render(
 
     hardware, caches = find_hardware(settings, silent), open_caches(settings)
     wanted = tuple(dict.fromkeys(one.prompt for one in requests))
-    if any(not caches.prompts.has(caches.prompt_key(text)) for text in wanted):
-        encode_texts(settings, wanted, caches, hardware, silent)
+    if missing := caches.missing_texts(wanted):
+        for _ in encode_texts(settings, missing, caches, hardware):
+            pass
     transformer, attached = load_with_adapter(settings, hardware)
     sampler = Sampler(settings, transformer, load_vae(settings, hardware), caches, hardware)
     if adapter is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tuner.events import (
     Emit,
     Exported,
     Paused,
+    PhaseProgress,
     PhaseSkipped,
     PhaseStarted,
     Resumed,
@@ -30,7 +32,7 @@ from tuner.export.metadata import metadata
 from tuner.export.write import export
 from tuner.files.run_folder import ADAPTER_FILE
 from tuner.plan import sources
-from tuner.plan.phases import Phase, Plan
+from tuner.plan.phases import Plan
 from tuner.training import checkpoints, previews
 from tuner.training.control import Control
 from tuner.training.encode import encode_pictures, encode_texts, load_vae
@@ -56,12 +58,11 @@ def run(plan: Plan, emit: Emit, control: Control) -> None:
         )
     )
     hardware, caches = find_hardware(plan.settings, emit), open_caches(plan.settings)
-    phases = {phase.name: phase for phase in plan.phases}
-    _encode(plan, phases, caches, hardware, emit)
+    _encode(plan, caches, hardware, emit)
     if control.stop.is_set():
         emit(RunStopped(step=plan.first_step))
         return
-    last = _train(plan, phases, caches, hardware, emit, control)
+    last = _train(plan, caches, hardware, emit, control)
     if last is None:
         return
     emit(PhaseStarted(name="export"))
@@ -81,20 +82,26 @@ def export_checkpoint(plan: Plan, checkpoint: Path, step: int, emit: Emit) -> Pa
     return report.path
 
 
-def _encode(plan: Plan, phases: dict[str, Phase], caches: Caches, hardware: Hardware, emit: Emit) -> None:
+def _encode(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> None:
     """Phases 1 and 2, each skipped when the cache holds everything."""
-    texts = sources.texts(plan.settings, plan.index)
-    if all(caches.prompts.has(caches.prompt_key(text)) for text in texts):
-        emit(PhaseSkipped(name="text", why=f"all {len(texts)} texts are encoded already"))
-    else:
-        emit(PhaseStarted(name="text", total=len(texts)))
-        encode_texts(plan.settings, texts, caches, hardware, emit)
-    pictures = plan.index.pictures
-    if all(caches.latents.has(caches.latent_key(picture)) for picture in pictures):
-        emit(PhaseSkipped(name="latents", why=f"all {len(pictures)} pictures are encoded already"))
-    else:
-        emit(PhaseStarted(name="latents", total=len(pictures)))
-        encode_pictures(plan.settings, pictures, caches, hardware, emit)
+    texts, pictures = sources.texts(plan.settings, plan.index), plan.index.pictures
+    missing_texts, missing_pictures = caches.missing_texts(texts), caches.missing_pictures(pictures)
+    encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware)
+    encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware)
+    _follow("text", encoding_texts, len(texts), len(missing_texts), emit)
+    _follow("latents", encoding_pictures, len(pictures), len(missing_pictures), emit)
+
+
+def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, emit: Emit) -> None:
+    """Runs an encoder, which loads its model at the first `next`; not at all where nothing is missing."""
+    if not num_missing:
+        emit(PhaseSkipped(name=name, why=f"all {total} are encoded already"))
+        return
+    emit(PhaseStarted(name=name, total=total))
+    done = total - num_missing
+    for number in encoding:
+        done += number
+        emit(PhaseProgress(name=name, done=done))
 
 
 @dataclass
@@ -132,9 +139,7 @@ class _Training:
         previews.save_round(self.sampler, self.plan.folder, step, self.emit)
 
 
-def _train(
-    plan: Plan, phases: dict[str, Phase], caches: Caches, hardware: Hardware, emit: Emit, control: Control
-) -> Path | None:
+def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control) -> Path | None:
     """Phases 3 and 4; the last checkpoint, or None when the user stopped the run."""
     emit(PhaseStarted(name="load"))
     training = _start(plan, caches, hardware, emit)
