@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -40,6 +41,7 @@ class Sampler:
     vae: torch.nn.Module
     caches: Caches
     hardware: Hardware
+    scheduler: Mapping[str, Any]
 
     @torch.no_grad()
     def draw(self, requests: Sequence[SampleRequest]) -> Iterator[Image.Image]:
@@ -66,8 +68,7 @@ class Sampler:
         pooled, embeddings = (
             torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings")
         )
-        place, revision = sources.model_place(self.settings), self.settings.model.revision
-        sigmas = sampling_sigmas(steps, width * height // 4, loading.scheduler_config(place, revision))
+        sigmas = sampling_sigmas(steps, width * height // 4, self.scheduler)
         embedded = guidance if self.transformer.config.guidance_embeds else None
         with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
             made = denoise(self.transformer, noise.to(device, dtype), (pooled, embeddings), sigmas, embedded)
@@ -90,6 +91,14 @@ class Sampler:
             request.steps or sampling.validation_num_inference_steps,
             sampling.validation_guidance if request.guidance is None else request.guidance,
         )
+
+
+def open_sampler(
+    settings: RunSettings, transformer: torch.nn.Module, caches: Caches, hardware: Hardware
+) -> Sampler:
+    """Loads the VAE beside a transformer that is there already."""
+    scheduler = loading.scheduler_config(sources.model_place(settings), settings.model.revision)
+    return Sampler(settings, transformer, load_vae(settings, hardware), caches, hardware, scheduler)
 
 
 def save_round(sampler: Sampler, folder: RunFolder, step: int, emit: Emit) -> None:
@@ -136,7 +145,7 @@ def render(
         for _ in encode_texts(settings, missing, caches, hardware):
             pass
     transformer, attached = load_with_adapter(settings, hardware)
-    sampler = Sampler(settings, transformer, load_vae(settings, hardware), caches, hardware)
+    sampler = open_sampler(settings, transformer, caches, hardware)
     if adapter is None:
         with attached.disabled():
             yield from sampler.draw(requests)

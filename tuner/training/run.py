@@ -35,7 +35,7 @@ from tuner.plan import sources
 from tuner.plan.phases import Plan
 from tuner.training import checkpoints, previews
 from tuner.training.control import Control
-from tuner.training.encode import encode_pictures, encode_texts, load_vae
+from tuner.training.encode import encode_pictures, encode_texts
 from tuner.training.feed import Caches, Feed, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
 from tuner.training.loop import Step, train_steps
@@ -132,10 +132,8 @@ class _Training:
 
     def preview(self, step: int) -> None:
         if self.sampler is None:
-            vae = load_vae(self.plan.settings, self.hardware)
-            self.sampler = previews.Sampler(
-                self.plan.settings, self.prepared.trainee.transformer, vae, self.caches, self.hardware
-            )
+            transformer = self.prepared.trainee.transformer
+            self.sampler = previews.open_sampler(self.plan.settings, transformer, self.caches, self.hardware)
         previews.save_round(self.sampler, self.plan.folder, step, self.emit)
 
 
