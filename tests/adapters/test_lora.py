@@ -9,7 +9,7 @@ from tuner.adapters.lora import Adapter
 from tuner.adapters.shape import LoraShape
 from tuner.errors import CheckpointMismatch, TunerError
 from tuner.flux import loading
-from tuner.flux.objective import predict_velocity
+from tuner.flux.objective import Conditions, predict_velocity
 from tuner.flux.targets import TARGETS
 
 
@@ -30,9 +30,9 @@ def _attached(
 def _output(transformer: torch.nn.Module) -> torch.Tensor:
     dice = torch.Generator().manual_seed(3)
     noisy = torch.randn(2, 16, 8, 8, generator=dice)
-    prompts = torch.randn(2, 128, generator=dice), torch.randn(2, 6, 128, generator=dice)
+    prompts = Conditions(torch.randn(2, 128, generator=dice), torch.randn(2, 6, 128, generator=dice))
     with torch.no_grad():
-        return predict_velocity(transformer, noisy, torch.tensor([0.2, 0.8]), prompts, 1.0)
+        return predict_velocity(transformer, noisy, torch.tensor([0.2, 0.8]), prompts, torch.ones(2))
 
 
 def _shaken(adapter: Adapter) -> None:

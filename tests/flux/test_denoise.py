@@ -4,6 +4,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from tuner.flux.denoise import denoise, initial_noise, sampling_sigmas
+from tuner.flux.objective import Conditions
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
@@ -33,7 +34,7 @@ class _Towards(torch.nn.Module):
 
 def test_noise_flows_to_the_picture() -> None:
     goal = torch.full((1, 16, 64), 0.3)
-    prompts = torch.zeros(1, 8), torch.zeros(1, 4, 8)
+    prompts = Conditions(torch.zeros(1, 8), torch.zeros(1, 4, 8))
     made = denoise(
         _Towards(goal), initial_noise(16, 8, 8, seed=1), prompts, sampling_sigmas(8, 16, {"shift": 1.0}), None
     )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tuner.flux.objective import (
+    Conditions,
     SigmaSchedule,
     add_noise,
     auto_shift,
@@ -74,8 +75,8 @@ class _Recorder(torch.nn.Module):
 
 def test_the_transformer_is_given_sigma_and_raw_guidance() -> None:
     recorder, noisy = _Recorder(), torch.randn(2, 16, 4, 6, generator=_dice())
-    prompts = torch.zeros(2, 8), torch.zeros(2, 5, 8)
-    velocity = predict_velocity(recorder, noisy, torch.tensor([0.25, 0.75]), prompts, 3.5)
+    prompts = Conditions(torch.zeros(2, 8), torch.zeros(2, 5, 8))
+    velocity = predict_velocity(recorder, noisy, torch.tensor([0.25, 0.75]), prompts, torch.full((2,), 3.5))
     assert torch.equal(velocity, noisy), "packing and unpacking are inverse"
     assert recorder.given["timestep"].tolist() == [0.25, 0.75]
     assert recorder.given["guidance"].tolist() == [3.5, 3.5]

@@ -10,6 +10,19 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A picture that belongs to another one: its mask ("mask", "segmentation") or a kontext reference
+    ("reference"). `content` is the hash of its bytes; `dataset` the id of its own entry.
+    """
+
+    path: Path
+    content: str
+    kind: str
+    dataset: str
+    original_size: Size
+
+
+@dataclass(frozen=True)
 class Picture:
     """One usable picture of one dataset.
 
@@ -27,6 +40,8 @@ class Picture:
     crop_top_left: tuple[int, int] | None
     aspect_bucket: str
     captions: tuple[str, ...]
+    mask: Companion | None = None
+    references: tuple[Companion, ...] = ()
 
     @property
     def enlargement(self) -> float:
@@ -46,13 +61,24 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """One image dataset of multidatabackend.json after the scan; `repeats` are EXTRA passes (0 = once)."""
+    """One image dataset of multidatabackend.json after the scan; `repeats` are EXTRA passes (0 = once).
+
+    `is_regularisation`: these pictures hold the model to what it was. `timestep_offset` is added to the
+    normal draw behind a sigmoid schedule. The dataset takes part from `start_epoch` and `start_step` on, up
+    to and with `end_epoch` and `end_step` (None: to the end).
+    """
 
     id: str
     pictures: tuple[Picture, ...]
     repeats: int
     probability: float
     batch_size: int
+    is_regularisation: bool = False
+    timestep_offset: float = 0.0
+    start_epoch: int = 1
+    start_step: int = 0
+    end_epoch: int | None = None
+    end_step: int | None = None
 
     @property
     def buckets(self) -> dict[Size, tuple[Picture, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tuner.flux.objective import predict_velocity, shifted
+from tuner.flux.objective import Conditions, predict_velocity, shifted
 
 
 def sampling_sigmas(num_steps: int, num_tokens: int, scheduler: Mapping[str, Any]) -> Tensor:
@@ -32,15 +32,16 @@ def sampling_sigmas(num_steps: int, num_tokens: int, scheduler: Mapping[str, Any
 def denoise(
     transformer: torch.nn.Module,
     noise: Tensor,
-    prompts: tuple[Tensor, Tensor],
+    conditions: Conditions,
     sigmas: Tensor,
     guidance: float | None,
 ) -> Tensor:
-    """(B, C, H, W) noise to latents; `prompts` as in `predict_velocity`."""
+    """(B, C, H, W) noise to latents; `guidance` is None where the flavour embeds none."""
     latents = noise
+    embedded = None if guidance is None else torch.full((len(noise),), guidance, device=noise.device)
     for now, following in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
         at = torch.full((len(latents),), now, device=latents.device)
-        velocity = predict_velocity(transformer, latents, at, prompts, guidance)
+        velocity = predict_velocity(transformer, latents, at, conditions, embedded)
         latents = (latents.float() + (following - now) * velocity.float()).to(noise.dtype)
     return latents
 

@@ -32,6 +32,20 @@ class SigmaSchedule:
     beta: float = 2.0
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What the transformer is told beside the noisy latents.
+
+    `pooled` (B, P); `embeddings` (B, L, D); `text_mask` (B, L) bool, true at the prompt's real tokens, None
+    where padding is not hidden; `references`: latents (B, C, h, w) of kontext's reference pictures, in order.
+    """
+
+    pooled: Tensor
+    embeddings: Tensor
+    text_mask: Tensor | None = None
+    references: tuple[Tensor, ...] = ()
+
+
 def draw_sigmas(count: int, schedule: SigmaSchedule, num_tokens: int, generator: torch.Generator) -> Tensor:
     """`count` independent sigmas in (0, 1), shape (count,), float32: each item of a batch has its own."""
     device = generator.device
@@ -66,25 +80,21 @@ def predict_velocity(
     transformer: torch.nn.Module,
     noisy: Tensor,
     sigmas: Tensor,
-    prompts: tuple[Tensor, Tensor],
-    guidance: float | None,
+    conditions: Conditions,
+    guidance: Tensor | None,
 ) -> Tensor:
     """The transformer's velocity for (B, C, H, W) latents, same shape.
 
-    `prompts` is (pooled (B, P), prompt embeddings (B, L, D)); `guidance` is None where the flavour embeds
-    none.
+    `guidance` (B,) is None where the flavour embeds none.
     """
-    pooled, embeddings = prompts
-    batch, _, height, width = noisy.shape
+    _, _, height, width = noisy.shape
     tokens = transformer(
         hidden_states=lat.pack(noisy),
         timestep=sigmas.to(noisy.dtype),
-        guidance=None
-        if guidance is None
-        else torch.full((batch,), guidance, device=noisy.device, dtype=noisy.dtype),
-        pooled_projections=pooled,
-        encoder_hidden_states=embeddings,
-        txt_ids=lat.text_ids(embeddings.shape[1], noisy.device),
+        guidance=None if guidance is None else guidance.to(noisy.dtype),
+        pooled_projections=conditions.pooled,
+        encoder_hidden_states=conditions.embeddings,
+        txt_ids=lat.text_ids(conditions.embeddings.shape[1], noisy.device),
         img_ids=lat.image_ids(height, width, noisy.device),
         return_dict=False,
     )[0]

@@ -19,7 +19,8 @@ class About(TypedDict, total=False):
 
     level: Level
     choices: tuple[object, ...]  # allowed values; absent = anything of the right type
-    built: tuple[object, ...]  # values whose effect exists today; absent = all
+    built: tuple[object, ...]  # values that work; absent = all
+    why: str  # why the others do not work here: what follows "because" in the refusal
     minimum: float
     maximum: float
     aliases: tuple[str, ...]  # other and older names of the key
@@ -47,6 +48,7 @@ class Spec:
     level: Level = "advanced"
     choices: tuple[object, ...] = ()
     built: tuple[object, ...] | None = None
+    why: str = ""
     minimum: float | None = None
     maximum: float | None = None
     aliases: tuple[str, ...] = ()

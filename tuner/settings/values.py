@@ -184,4 +184,5 @@ def _not_built(spec: Spec, value: Any, path: str) -> Problem:
         advice = f"leave it at {shown(spec.default)}"
     else:
         advice = f"choose {listed(works)}"
-    return Problem(path, spec.name, value, f"{named} is not supported yet; {advice}.", {path: spec.default})
+    reason = f"does not work here, because {spec.why}" if spec.why else "is not supported yet"
+    return Problem(path, spec.name, value, f"{named} {reason}; {advice}.", {path: spec.default})

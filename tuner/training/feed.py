@@ -11,6 +11,7 @@ from torch import Tensor
 from tuner.dataset.batches import Batch, Batches
 from tuner.dataset.cache import TensorCache
 from tuner.dataset.index import Picture
+from tuner.flux.objective import Conditions
 from tuner.plan.sources import CacheNames, cache_names
 from tuner.settings.run import RunSettings
 
@@ -47,15 +48,10 @@ def open_caches(settings: RunSettings) -> Caches:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Latents (B, C, H, W) float32 in the transformer's scale; `pooled` (B, P) and `embeddings` (B, L, D)."""
+    """Latents (B, C, H, W) float32 in the transformer's scale, and what the transformer is told of them."""
 
     latents: Tensor
-    pooled: Tensor
-    embeddings: Tensor
-
-    @property
-    def prompts(self) -> tuple[Tensor, Tensor]:
-        return self.pooled, self.embeddings
+    conditions: Conditions
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,7 @@ class Feed:
         latents = mean + deviation * torch.randn(mean.shape, generator=self.dice)
         return MicroBatch(
             latents.to(self.device, non_blocking=True),
-            self._stacked(prompts, "pooled"),
-            self._stacked(prompts, "embeddings"),
+            Conditions(self._stacked(prompts, "pooled"), self._stacked(prompts, "embeddings")),
         )
 
     def _stacked(self, entries: list[dict[str, Tensor]], name: str) -> Tensor:

@@ -89,9 +89,10 @@ def micro_batch_loss(trainee: Trainee, batch: MicroBatch, rules: Rules) -> Tenso
     num_tokens = latents.shape[2] * latents.shape[3] // 4
     sigmas = draw_sigmas(len(latents), rules.sigmas, num_tokens, trainee.dice)
     noise = torch.randn(latents.shape, generator=trainee.dice, device=device)
-    noisy = add_noise(latents, noise, sigmas).to(batch.embeddings.dtype)
+    noisy = add_noise(latents, noise, sigmas).to(batch.conditions.embeddings.dtype)
+    guidance = None if rules.guidance is None else torch.full_like(sigmas, rules.guidance)
     with torch.autocast(device.type, rules.autocast, enabled=rules.autocast is not None):
-        velocity = predict_velocity(trainee.transformer, noisy, sigmas, batch.prompts, rules.guidance)
+        velocity = predict_velocity(trainee.transformer, noisy, sigmas, batch.conditions, guidance)
     return flow_matching_loss(velocity, latents, noise)
 
 

@@ -1,8 +1,7 @@
-"""Phase 3: the transformer with a fresh adapter inside, its optimizer, and the numbers of the loop."""
+"""Phase 3: the transformer with a fresh adapter inside, and its optimizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,15 +10,13 @@ from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora import Adapter
 from tuner.adapters.shape import LoraShape
 from tuner.flux import loading
-from tuner.flux.objective import SigmaSchedule
 from tuner.flux.targets import TARGETS
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
-from tuner.optimizers.schedules import Schedule, lr_at
 from tuner.plan import sources
 from tuner.settings.run import RunSettings
 from tuner.training.hardware import Hardware
-from tuner.training.loop import Rules, Trainee
+from tuner.training.loop import Trainee
 
 
 @dataclass(frozen=True)
@@ -62,59 +59,9 @@ def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.
     return transformer, algorithm(choice.lora_type).attach(transformer, shape)
 
 
-def rules(settings: RunSettings, num_steps: int, guidance_embeds: bool, hardware: Hardware) -> Rules:
-    """The loop's numbers out of the settings; the adapter is float32, so bf16 weights need autocast."""
-    optimization, objective = settings.optimization, settings.objective
-    return Rules(
-        num_steps=num_steps,
-        accumulation=optimization.gradient_accumulation_steps,
-        lr_at=_learning_rates(settings, num_steps),
-        max_grad_norm=0.0
-        if optimizers.row(optimization.optimizer).clips_itself
-        else optimization.max_grad_norm,
-        clip_by_norm=optimization.grad_clip_method == "norm",
-        sigmas=_sigma_schedule(settings),
-        guidance=objective.flux_guidance_value if guidance_embeds else None,
-        autocast=torch.bfloat16 if hardware.dtype == torch.bfloat16 else None,
-    )
-
-
 def seed(settings: RunSettings) -> int:
     """The run's seed; 0 where none is given, so that a run can always be repeated."""
     return settings.optimization.seed or 0
-
-
-def _learning_rates(settings: RunSettings, num_steps: int) -> Callable[[int], float]:
-    choice = settings.optimization
-    schedule = Schedule(
-        name=choice.lr_scheduler,
-        base=choice.learning_rate,
-        end=choice.lr_end,
-        warmup=choice.lr_warmup_steps,
-        total=num_steps,
-        power=choice.lr_power,
-        cycles=choice.lr_num_cycles,
-    )
-    return lambda step: lr_at(schedule, step)
-
-
-def _sigma_schedule(settings: RunSettings) -> SigmaSchedule:
-    objective = settings.objective
-    kind = (
-        "uniform"
-        if objective.flow_use_uniform_schedule
-        else "beta"
-        if objective.flow_use_beta_schedule
-        else "sigmoid"
-    )
-    return SigmaSchedule(
-        kind=kind,
-        scale=objective.flow_sigmoid_scale,
-        shift=objective.flow_schedule_shift,
-        auto_shift=objective.flow_schedule_auto_shift,
-        alpha=objective.flow_beta_schedule_alpha,
-        beta=objective.flow_beta_schedule_beta,
-    )
 
 
 def _options(settings: RunSettings) -> dict[str, object]:

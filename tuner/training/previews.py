@@ -19,6 +19,7 @@ from tuner.files.run_folder import RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
 from tuner.flux.denoise import denoise, initial_noise, sampling_sigmas
+from tuner.flux.objective import Conditions
 from tuner.plan import sources
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
@@ -65,13 +66,13 @@ class Sampler:
         channels = self.transformer.config.in_channels // 4
         noise = torch.cat([initial_noise(channels, height, width, one.seed) for one in requests])
         prompts = [self.caches.prompt(one.prompt) for one in requests]
-        pooled, embeddings = (
-            torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings")
+        conditions = Conditions(
+            *(torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings"))
         )
         sigmas = sampling_sigmas(steps, width * height // 4, self.scheduler)
         embedded = guidance if self.transformer.config.guidance_embeds else None
         with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
-            made = denoise(self.transformer, noise.to(device, dtype), (pooled, embeddings), sigmas, embedded)
+            made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded)
         for one in made:
             decoded = self.vae.decode(lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)).sample[
                 0

@@ -39,7 +39,8 @@ from tuner.training.encode import encode_pictures, encode_texts
 from tuner.training.feed import Caches, Feed, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
 from tuner.training.loop import Step, train_steps
-from tuner.training.prepare import Prepared, prepare, rules, seed
+from tuner.training.prepare import Prepared, prepare, seed
+from tuner.training.rules import rules
 
 log = logging.getLogger(__name__)
 
