@@ -1,0 +1,23 @@
+"""What does not go together in the choice of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.errors import Problem
+from tuner.settings.rules import Rule, problem
+from tuner.settings.run import RunSettings
+
+
+def _single_files(settings: RunSettings) -> Iterator[Problem]:
+    for name in ("pretrained_model_name_or_path", "pretrained_transformer_model_name_or_path"):
+        value = getattr(settings.model, name)
+        if value and value.endswith((".safetensors", ".gguf")):
+            yield problem(
+                f"model.{name}",
+                value,
+                f"'{name}' names a single file, which is not supported yet; name a model folder.",
+            )
+
+
+RULES: tuple[Rule, ...] = (_single_files,)
