@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tuner.dataset.decoding import FORMATS, PictureBroken, cut, decode, open_picture
-from tuner.dataset.index import Picture
+from tuner.dataset.index import Picture, Placement
 from tuner.dataset.keys import content_key
 
 LOSSLESS = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100}, "JPEG": {"quality": 100, "subsampling": 0}}
@@ -179,18 +179,20 @@ def test_what_cannot_be_used_is_said(data: bytes, words: str) -> None:
 def test_one_resize_and_one_crop() -> None:
     left_red = Image.new("RGB", (200, 100), "blue")
     left_red.paste("red", (0, 0, 100, 100))
-    image = cut(left_red, (128, 64), (0, 64), (64, 64))
+    image = cut(left_red, Placement((128, 64), (64, 64), (0, 64), ""))
     assert image.size == (64, 64) and image.getpixel((10, 10)) == (0, 0, 255)
 
 
 def test_shrinking_is_antialiased() -> None:
     board = np.indices((512, 512)).sum(0) % 2 * 255
-    small = cut(Image.fromarray(board.astype(np.uint8)).convert("RGB"), (64, 64), (0, 0), (64, 64))
+    small = cut(
+        Image.fromarray(board.astype(np.uint8)).convert("RGB"), Placement((64, 64), (64, 64), (0, 0), "")
+    )
     assert np.abs(np.asarray(small, int) - 127).max() < 12
 
 
 def test_an_exact_picture_is_not_touched() -> None:
-    assert cut(noise(), (60, 40), (0, 0), (60, 40)).tobytes() == noise().tobytes()
+    assert cut(noise(), Placement((60, 40), (60, 40), (0, 0), "")).tobytes() == noise().tobytes()
 
 
 def test_the_training_image_of_a_picture(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.dataset.geometry import Placement, Rules, excluded, place, settle
-from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture
+from tuner.dataset.geometry import Rules, excluded, place, settle
+from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture, Placement
 
 PA1024, PA768, PA512 = Rules(1024), Rules(768), Rules(512)
 CLOSEST = replace(

@@ -37,6 +37,7 @@ def test_the_sheet_survives_json_and_says_all(tmp_path: Path) -> None:
         "mask": None,
         "reference": None,
         "excluded": None,
+        "remarks": [],
     }
     assert dot.keys() == first.keys()
     assert dot["original_size"] == [1, 1] and dot["target_size"] is None and "too small" in dot["excluded"]

@@ -31,14 +31,27 @@ def test_caches_lie_elsewhere() -> None:
 
 
 def test_other_kinds_of_datasets() -> None:
-    kinds = ["conditioning", "images", 7]
+    kinds = ["Video", "images", 7]
     found = read([{"id": str(kind), "dataset_type": kind} for kind in kinds], NAMES)
     assert [p.message for p in found.problems] == [
-        "Dataset 'conditioning' has the dataset_type 'conditioning', which is not supported yet; disable it.",
+        "Dataset 'Video' has the dataset_type 'Video', but FLUX learns from pictures; disable it.",
         "Dataset 'images' has the dataset_type 'images', which is unknown. Did you mean 'image'?",
         "Dataset '7' has the dataset_type '7', which is unknown. Pictures need 'image', or nothing.",
     ]
-    assert read([{"id": "m", "dataset_type": "conditioning", "disabled": True}], NAMES).problems == []
+    assert read([{"id": "m", "dataset_type": "video", "disabled": True}], NAMES).problems == []
+
+
+def test_masks_and_references_are_datasets_too() -> None:
+    document = [
+        {"id": "m", "dataset_type": "Conditioning", "conditioning_type": "mask", "instance_data_dir": "masks"},
+        {"id": "r", "conditioning_type": "reference_loose", "instance_data_dir": "references"},
+        {"id": "e", "dataset_type": "eval", "instance_data_dir": "apart"},
+    ]
+    found = read(document, NAMES)
+    assert [one.holds for one in found.datasets] == ["conditioning", "conditioning", "eval"]
+    assert not found.problems and not found.unused
+    settings = RunSettings(datasets=tuple(found.datasets))
+    assert write(document, settings, settings) == document
 
 
 def test_an_entry_that_is_no_object() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from tuner.dataset.index import Picture, Size
+from tuner.dataset.index import Companion, Picture, Placement
 from tuner.dataset.keys import content_key
 from tuner.errors import Advice, TunerError
 
@@ -37,7 +37,8 @@ EXTENSIONS = frozenset(extension for extensions in FORMATS.values() for extensio
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's guard against decompression bombs, about 179 million; it warns from half of that on."""
 
-_WHITE = (255, 255, 255)
+Colour = tuple[int, int, int]
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _GREY_MODES = ("1", "L", "LA")
 _MODES_WITH_ALPHA = (*_GREY_MODES, "P", "PA", "RGB", "RGBA")
 _SRGB = ImageCms.createProfile("sRGB")
@@ -50,9 +51,11 @@ class PictureBroken(TunerError):
     exit_code = 2
 
 
-def decode(data: bytes) -> Image.Image:
-    """The first frame of a picture file as an upright RGB image; raises PictureBroken."""
-    return _to_rgb(_opened(data))
+def decode(data: bytes, ground: Colour = _WHITE) -> Image.Image:
+    """The first frame of a picture file as an upright RGB image, what is transparent laid on `ground`;
+    raises PictureBroken.
+    """
+    return _to_rgb(_opened(data), ground)
 
 
 def open_picture(picture: Picture) -> Image.Image:
@@ -60,27 +63,50 @@ def open_picture(picture: Picture) -> Image.Image:
 
     Raises PictureBroken, with the file's name, where the file is no longer what was scanned.
     """
-    if picture.crop_top_left is None:
-        raise ValueError(f"the crop of {picture.path} has not been drawn; see geometry.settle")
-    try:
-        data = picture.path.read_bytes()
-    except OSError as error:
-        raise PictureBroken(f"'{picture.path}' can no longer be opened ({error.strerror}).") from error
-    if content_key(data) != picture.content:
-        raise PictureBroken(
-            f"'{picture.path}' has changed since the run was prepared.", Advice("Press Start again.")
-        )
-    return cut(decode(data), picture.resize_size, picture.crop_top_left, picture.target_size)
+    return cut(decode(_read(picture)), picture)
+
+
+def open_reference(picture: Picture, reference: Companion) -> Image.Image:
+    """The pixels of a reference picture as it goes with `picture`; raises PictureBroken."""
+    return cut(decode(_read(reference)), reference.place or picture)
+
+
+def open_mask(picture: Picture) -> Image.Image:
+    """The mask of a picture, RGB, resized and cut exactly as the picture is; white is trained on.
+
+    What is transparent in it counts as black. Averaged by area, so that no edge swings over into what is
+    black. Raises PictureBroken, and ValueError where the picture has no mask.
+    """
+    if picture.mask is None:
+        raise ValueError(f"{picture.path} has no mask")
+    return cut(decode(_read(picture.mask), _BLACK), picture, Image.Resampling.BOX)
 
 
 def cut(
-    image: Image.Image, resize_size: Size, crop_top_left: tuple[int, int], target_size: Size
+    image: Image.Image,
+    place: Picture | Placement,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
 ) -> Image.Image:
-    """Resizes with LANCZOS, which is antialiased, then crops."""
-    if image.size != resize_size:
-        image = image.resize(resize_size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    top, left = crop_top_left
-    return image.crop((left, top, left + target_size[0], top + target_size[1]))
+    """Resizes, antialiased, then crops."""
+    if place.crop_top_left is None:
+        raise ValueError("the crop has not been drawn; see geometry.settle")
+    if image.size != place.resize_size:
+        image = image.resize(place.resize_size, resampling, reducing_gap=3.0)
+    (top, left), (width, height) = place.crop_top_left, place.target_size
+    return image.crop((left, top, left + width, top + height))
+
+
+def _read(one: Picture | Companion) -> bytes:
+    """Exactly what was scanned."""
+    try:
+        data = one.path.read_bytes()
+    except OSError as error:
+        raise PictureBroken(f"'{one.path}' can no longer be opened ({error.strerror}).") from error
+    if content_key(data) != one.content:
+        raise PictureBroken(
+            f"'{one.path}' has changed since the run was prepared.", Advice("Press Start again.")
+        )
+    return data
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -104,13 +130,13 @@ def _opened(data: bytes) -> Image.Image:
         raise PictureBroken(f"The file is damaged or cut off ({error}).") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, ground: Colour) -> Image.Image:
     profile = image.info.get("icc_profile")
     if not (image.has_transparency_data and image.mode in _MODES_WITH_ALPHA):
         return _in_srgb(_eight_bit(image), profile)
     clear = image.convert("RGBA")
     colour = _in_srgb(clear.convert("L" if image.mode in _GREY_MODES else "RGB"), profile)
-    return Image.composite(colour, Image.new("RGB", colour.size, _WHITE), clear.getchannel("A"))
+    return Image.composite(colour, Image.new("RGB", colour.size, ground), clear.getchannel("A"))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from random import Random
 
-from tuner.dataset.index import DatasetIndex, Picture, Size
+from tuner.dataset.index import DatasetIndex, Picture, Placement, Size
 
 SMALLEST_EDGE_PX = 16
 """One token of FLUX (VAE 8 x patch 2); a picture below that would be enlarged from nothing."""
@@ -42,16 +42,6 @@ class Rules:
     maximum_upscale: float | None = None
     alignment: int = 64
     rounding: int = 2
-
-
-@dataclass(frozen=True)
-class Placement:
-    """`crop_top_left` is None where the offset is drawn for each run."""
-
-    resize_size: Size
-    target_size: Size
-    crop_top_left: tuple[int, int] | None
-    aspect_bucket: str
 
 
 def place(size: Size, rules: Rules, chance: float = 0.0) -> Placement:
@@ -89,6 +79,22 @@ def excluded(size: Size, rules: Rules, chance: float = 0.0) -> str | None:
     if rules.maximum_upscale is not None and factor > 1 + rules.maximum_upscale:
         return f"It would be enlarged {factor:.2f} times; max_upscale_threshold is {rules.maximum_upscale:g}."
     return None
+
+
+def for_references(rules: Rules) -> Rules:
+    """Of reference pictures that need not have the shape of theirs: the same size, never left out for their
+    own, and cut from the middle where a crop would be drawn.
+    """
+    style = "center" if rules.crop_style == "random" else rules.crop_style
+    return replace(
+        rules, crop_style=style, minimum_size=0, minimum_aspect=0, maximum_aspect=0, maximum_upscale=None
+    )
+
+
+def same_shape(one: Size, other: Size) -> bool:
+    """Whether one is a smaller or larger copy of the other, to a pixel."""
+    (width, height), (other_width, other_height) = sorted((one, other))
+    return abs(other_width * height - other_height * width) <= max(other_width, other_height)
 
 
 def settle(index: DatasetIndex, seed: int) -> DatasetIndex:

@@ -10,9 +10,21 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Placement:
+    """`crop_top_left` is None where the offset is drawn for each run."""
+
+    resize_size: Size
+    target_size: Size
+    crop_top_left: tuple[int, int] | None
+    aspect_bucket: str
+
+
+@dataclass(frozen=True)
 class Companion:
     """A picture that belongs to another one: its mask ("mask", "segmentation") or a kontext reference
     ("reference"). `content` is the hash of its bytes; `dataset` the id of its own entry.
+
+    It is resized and cut exactly as its picture, unless it has a `place` of its own.
     """
 
     path: Path
@@ -20,6 +32,7 @@ class Companion:
     kind: str
     dataset: str
     original_size: Size
+    place: Placement | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class Picture:
     `crop_top_left` is None where the offset is drawn anew for each run (`crop_style` random), until
     `geometry.settle` draws it; `content` is the hash of the file's bytes, so that an edited picture is
     another picture. `original_size` is that of the upright picture, after it was turned by its EXIF note.
+    Without a `mask` all of it is trained on. `remarks` are sentences on what is odd about it.
     """
 
     path: Path
@@ -42,6 +56,7 @@ class Picture:
     captions: tuple[str, ...]
     mask: Companion | None = None
     references: tuple[Companion, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def enlargement(self) -> float:

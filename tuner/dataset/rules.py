@@ -15,12 +15,15 @@ from tuner.settings.run import RunSettings
 
 @dataclass(frozen=True)
 class Rules:
-    """With `prune`, buckets below one batch are left out instead of stopping the run."""
+    """With `prune`, buckets below one batch are left out instead of stopping the run; `companions` are the
+    datasets of the masks and references.
+    """
 
     settings: ImageDataset
     geometry: geometry.Rules
     captions: CaptionRules
     prune: bool
+    companions: tuple[Rules, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -42,6 +45,7 @@ def rules_of(one: ImageDataset, settings: RunSettings) -> Rules:
             one.disable_multiline_split,
         ),
         prune=bool(one.minimum_image_size) and not settings.dataset.disable_bucket_pruning,
+        companions=tuple(rules_of(other, settings) for other in settings.companions(one)),
     )
 
 

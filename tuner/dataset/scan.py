@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tuner.dataset import counts, decoding, geometry
 from tuner.dataset.captions import CaptionProblem, captions_of
-from tuner.dataset.decoding import PictureBroken
-from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture, Size
-from tuner.dataset.keys import content_key
+from tuner.dataset.facts import Facts, examine
+from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture
+from tuner.dataset.pairs import Partner, joined, partner
 from tuner.dataset.rules import Rules, rules_of
 from tuner.errors import Advice, EmptyDataset, Problem, SettingsInvalid
 from tuner.settings.run import RunSettings
 
-
-@dataclass(frozen=True)
-class Facts:
-    """What a picture file is by itself, whatever a dataset makes of it."""
-
-    content: str
-    size: Size
+Found = tuple[list[Path], list[tuple[Path, str]]]
 
 
 def scan(settings: RunSettings) -> DatasetIndex:
@@ -32,51 +26,35 @@ def scan(settings: RunSettings) -> DatasetIndex:
     Raises SettingsInvalid for missing folders, EmptyDataset where nothing in a dataset can be used.
     """
     rules = [rules_of(one, settings) for one in settings.active_datasets]
-    _require_folders(rules)
-    found = [find(one.folder) for one in rules]
-    facts = {path: examine(path) for path in dict.fromkeys(path for files, _ in found for path in files)}
-    entries: list[DatasetEntry] = []
-    left_out: list[LeftOut] = []
-    for one, (files, unreadable) in zip(rules, found, strict=True):
-        judged = [_judge(path, facts[path], one) for path in files]
-        usable, pruned = _pruned([each for each in judged if isinstance(each, Picture)], one)
-        out = [LeftOut(folder, one.settings.id, reason) for folder, reason in unreadable]
-        out += [each for each in judged if isinstance(each, LeftOut)] + pruned
-        if not usable:
-            raise _empty(one, len(files), out)
-        entries.append(_entry(one, usable))
-        left_out += out
-    index = DatasetIndex(tuple(entries), tuple(left_out))
+    _require_folders([each for one in rules for each in (one, *one.companions)])
+    found = {folder: find(folder, _inside(folder, rules)) for folder in _folders(rules)}
+    facts = {path: examine(path) for files, _ in found.values() for path in files}
+    scanned = [_scanned(one, found, facts) for one in rules]
+    index = DatasetIndex(
+        tuple(entry for entry, _ in scanned), tuple(each for _, left_out in scanned for each in left_out)
+    )
     if settings.dataset.allow_dataset_oversubscription:
         return _oversubscribed(index, settings.optimization.gradient_accumulation_steps)
     return index
 
 
-def find(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+def find(folder: Path, without: Collection[Path] = ()) -> Found:
     """(picture files below the folder in natural order, subfolders that cannot be read with the reason).
 
-    Hidden files and folders are passed over; linked folders are followed, each real folder once.
+    Hidden files and folders are passed over, and those of `without`; linked folders are followed, each real
+    folder once.
     """
     failed: list[OSError] = []
-    files = sorted(_walk(folder, failed), key=lambda path: _natural(path.relative_to(folder).as_posix()))
+    files = sorted(
+        _walk(folder, without, failed), key=lambda path: _natural(path.relative_to(folder).as_posix())
+    )
     return files, [
         (Path(error.filename), f"The folder cannot be read ({error.strerror}).") for error in failed
     ]
 
 
-def examine(path: Path) -> Facts | str:
-    """Reads and decodes a file to its last byte; a text is the reason why it cannot be used."""
-    try:
-        data = path.read_bytes()
-        return Facts(content_key(data), decoding.decode(data).size)
-    except PictureBroken as broken:
-        return broken.message
-    except OSError as error:
-        return f"The file cannot be opened ({error.strerror})."
-
-
-def _walk(folder: Path, failed: list[OSError]) -> Iterator[Path]:
-    seen = {os.path.realpath(folder)}
+def _walk(folder: Path, without: Iterable[Path], failed: list[OSError]) -> Iterator[Path]:
+    seen = {os.path.realpath(one) for one in (folder, *without)}
 
     def fresh(path: str) -> bool:
         real = os.path.realpath(path)
@@ -100,19 +78,52 @@ def _natural(text: str) -> tuple[list[tuple[str, int]], str]:
     return [(words.casefold(), int(digits or 0)) for words, digits in re.findall(r"(\D*)(\d*)", text)], text
 
 
+def _folders(rules: list[Rules]) -> list[Path]:
+    return list(dict.fromkeys(each.folder for one in rules for each in (one, *one.companions)))
+
+
+def _inside(folder: Path, rules: list[Rules]) -> list[Path]:
+    """Masks and references may lie in a subfolder of their pictures, and are no pictures to learn from."""
+    return [
+        other.folder
+        for one in rules
+        if one.folder == folder
+        for other in one.companions
+        if other.folder != folder
+    ]
+
+
+def _scanned(
+    rules: Rules, found: Mapping[Path, Found], facts: Mapping[Path, Facts | str]
+) -> tuple[DatasetEntry, list[LeftOut]]:
+    """One dataset, and what is left out of it."""
+    files, unreadable = found[rules.folder]
+    partners = [partner(other, found[other.folder][0]) for other in rules.companions]
+    judged = [_judge(path, facts[path], rules) for path in files]
+    judged = [
+        joined(each, rules.folder, partners, facts) if isinstance(each, Picture) else each for each in judged
+    ]
+    usable, pruned = _pruned([each for each in judged if isinstance(each, Picture)], rules)
+    left_out = [LeftOut(folder, rules.settings.id, reason) for folder, reason in unreadable]
+    left_out += [each for each in judged if isinstance(each, LeftOut)] + pruned
+    if not usable:
+        raise _empty(rules, len(files), left_out)
+    _require_pairs(usable, partners, rules)
+    return _entry(rules, usable), left_out
+
+
 def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
     name = rules.settings.id
     if isinstance(facts, str):
         return LeftOut(path, name, facts)
-    chance = int(facts.content[:8], 16) / 2**32
-    reason = geometry.excluded(facts.size, rules.geometry, chance)
+    reason = geometry.excluded(facts.size, rules.geometry, facts.chance)
     if reason:
         return LeftOut(path, name, reason, facts.size)
     try:
         captions = captions_of(path, rules.captions)
     except CaptionProblem as problem:
         return LeftOut(path, name, problem.message, facts.size)
-    at = geometry.place(facts.size, rules.geometry, chance)
+    at = geometry.place(facts.size, rules.geometry, facts.chance)
     return Picture(
         path=path,
         dataset=name,
@@ -145,7 +156,19 @@ def _pruned(pictures: list[Picture], rules: Rules) -> tuple[list[Picture], list[
 
 def _entry(rules: Rules, pictures: list[Picture]) -> DatasetEntry:
     one = rules.settings
-    return DatasetEntry(one.id, tuple(pictures), one.repeats, one.probability, one.train_batch_size or 1)
+    return DatasetEntry(
+        one.id,
+        tuple(pictures),
+        one.repeats,
+        one.probability,
+        one.train_batch_size or 1,
+        is_regularisation=one.is_regularisation_data,
+        timestep_offset=one.timestep_sampling_offset,
+        start_epoch=one.start_epoch,
+        start_step=one.start_step,
+        end_epoch=one.end_epoch,
+        end_step=one.end_step,
+    )
 
 
 def _oversubscribed(index: DatasetIndex, accumulation: int) -> DatasetIndex:
@@ -175,6 +198,17 @@ def _missing(rules: Rules) -> Problem:
         "instance_data_dir",
         one.instance_data_dir,
         f"Dataset '{one.id}': there is no folder '{rules.folder}'.",
+    )
+
+
+def _require_pairs(pictures: list[Picture], partners: list[Partner], rules: Rules) -> None:
+    """Raises EmptyDataset where masks are asked for and none belongs to any picture."""
+    if not partners or any(one.mask or one.references for one in pictures):
+        return
+    raise EmptyDataset(
+        f"No file in '{partners[0].rules.folder}' (dataset '{partners[0].id}') has the name of a picture in "
+        f"'{rules.folder}'.",
+        Advice("Give each mask the name of its picture; the ending may differ."),
     )
 
 

@@ -34,10 +34,15 @@ def _used(picture: Picture) -> dict[str, Any]:
         "crop_top_left": picture.crop_top_left,
         "aspect_bucket": picture.aspect_bucket,
         "captions": picture.captions,
-        "mask": None,
-        "reference": None,
+        "mask": None if picture.mask is None else str(picture.mask.path),
+        "reference": _one_or_all([str(one.path) for one in picture.references]),
         "excluded": None,
+        "remarks": picture.remarks,
     }
+
+
+def _one_or_all(paths: list[str]) -> str | list[str] | None:
+    return paths if len(paths) > 1 else next(iter(paths), None)
 
 
 def _excluded(one: LeftOut) -> dict[str, Any]:
@@ -45,4 +50,4 @@ def _excluded(one: LeftOut) -> dict[str, Any]:
         ("resize_size", "target_size", "crop_top_left", "aspect_bucket", "mask", "reference")
     )
     known = {"file": str(one.path), "dataset": one.dataset, "original_size": one.original_size}
-    return {**known, **unknown, "captions": (), "excluded": one.reason}
+    return {**known, **unknown, "captions": (), "excluded": one.reason, "remarks": ()}

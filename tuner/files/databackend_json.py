@@ -8,30 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.errors import Problem
-from tuner.files.codec import decode, encode, moot_notes, unused_note
-from tuner.settings.dataset import ImageDataset
+from tuner.files.codec import decode, encode, notes
+from tuner.settings import useless
+from tuner.settings.dataset import CONDITIONING, EVALUATION, PICTURES, ImageDataset
 from tuner.settings.dataset_defaults import CACHES
 from tuner.settings.run import RunSettings, dataset_specs
 from tuner.settings.values import nearest
 
 NAME = "multidatabackend.json"
 STORES = ("text_embeds", "image_embeds", "conditioning_image_embeds")
-KINDS = ("image", "conditioning", "eval", "video", "audio", "caption", *STORES)
-NOT_NEEDED = (
-    "dataset_type",
-    "write_batch_size",
-    "read_batch_size",
-    "image_processing_batch_size",
-    "max_workers",
-    "metadata_update_interval",
-    "preserve_data_backend_cache",
-    "skip_file_discovery",
-    "hash_filenames",
-    "scan_for_errors",
-    "vae_cache_scan_behaviour",
-    "compress_cache",
-    "cache_file_suffix",
-)
+WITH_PICTURES = (PICTURES, CONDITIONING, EVALUATION)
+KINDS = (*WITH_PICTURES, "video", "audio", "caption", *STORES)
 
 
 @dataclass
@@ -55,21 +42,25 @@ def read(document: Sequence[Any], names: Mapping[str, str]) -> Backends:
             )
             continue
         name = str(entry.get("id") or f"entry {number}")
-        if is_image(entry):
-            _image(found, entry, name, {**names, "id": name})
+        if has_pictures(entry):
+            _pictures(found, entry, name, {**names, "id": name})
         elif not (entry.get("disabled") or entry.get("disable")):
             _other(found, entry, name)
     return found
 
 
-def is_image(entry: Mapping[str, Any]) -> bool:
-    return str(entry.get("dataset_type") or "image").lower() == "image"
+def has_pictures(entry: Mapping[str, Any]) -> bool:
+    """Pictures to learn from, or masks, references or pictures kept apart."""
+    return _kind(entry) in WITH_PICTURES
 
 
-def _image(found: Backends, entry: Mapping[str, Any], name: str, names: Mapping[str, str]) -> None:
-    one = decode(
-        {key: placeholders(raw, names) for key, raw in entry.items()}, dataset_specs(), f"datasets.{name}"
-    )
+def _kind(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("dataset_type") or PICTURES).lower()
+
+
+def _pictures(found: Backends, entry: Mapping[str, Any], name: str, names: Mapping[str, str]) -> None:
+    raw = {key: placeholders(value, names) for key, value in entry.items()}
+    one = decode({**raw, "dataset_type": _kind(entry)}, dataset_specs(), f"datasets.{name}")
     found.datasets.append(ImageDataset(**one.values))
     if one.unused:
         found.unused[name] = one.unused
@@ -77,20 +68,19 @@ def _image(found: Backends, entry: Mapping[str, Any], name: str, names: Mapping[
         return
     where = f" of dataset '{name}'"
     found.problems += one.problems
-    found.notes += moot_notes(NAME, one, dataset_specs(), where)
-    found.notes += [
-        unused_note(NAME, key, dataset_specs(), where) for key in one.unused if key not in NOT_NEEDED
-    ]
+    found.notes += notes(NAME, one, dataset_specs(), useless.DATASET, where)
 
 
 def _other(found: Backends, entry: Mapping[str, Any], name: str) -> None:
     """Stores of encoded things need no settings here; every other kind would change the training."""
     kind = entry["dataset_type"]
-    if str(kind).lower() in STORES:
+    if _kind(entry) in STORES:
         if entry.get("cache_dir"):
             found.notes.append(f"{NAME}: 'cache_dir' of '{name}' makes no difference here: {CACHES}.")
-    elif str(kind).lower() in KINDS:
-        message = f"Dataset '{name}' has the dataset_type '{kind}', which is not supported yet; disable it."
+    elif _kind(entry) in KINDS:
+        message = (
+            f"Dataset '{name}' has the dataset_type '{kind}', but FLUX learns from pictures; disable it."
+        )
         found.problems.append(Problem(f"datasets.{name}.dataset_type", "dataset_type", kind, message))
     else:
         message = f"Dataset '{name}' has the dataset_type '{kind}', which is unknown."
@@ -113,7 +103,7 @@ def write(document: Sequence[Any], before: RunSettings, after: RunSettings) -> l
     result: list[Any] = []
     for entry in document:
         name = str(entry.get("id") or "")
-        if not is_image(entry):
+        if not has_pictures(entry):
             result.append(entry)
             continue
         key = (name, seen[name])
@@ -121,7 +111,7 @@ def write(document: Sequence[Any], before: RunSettings, after: RunSettings) -> l
         if key in rest:
             result.append(encode(entry, dataset_specs(), vars(old[key]), vars(rest.pop(key))))
     fresh = [_new(one) for one in rest.values()]
-    position = next((i for i, entry in enumerate(result) if not is_image(entry)), len(result))
+    position = next((i for i, entry in enumerate(result) if not has_pictures(entry)), len(result))
     return result[:position] + fresh + result[position:]
 
 

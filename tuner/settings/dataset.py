@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tuner.settings.dataset_defaults import BUILT_STRATEGIES, CACHES, RESOLUTION_TYPES, STRATEGIES
 from tuner.settings.fields import Items, Json, Texts, setting
 
+PICTURES, CONDITIONING, EVALUATION = "image", "conditioning", "eval"
+
 
 @dataclass(frozen=True)
 class ImageDataset:
@@ -22,6 +24,13 @@ class ImageDataset:
         level="expert",
         choices=("local", "aws", "csv", "huggingface", "webshart"),
         built=("local",),
+    )
+    dataset_type: str = setting(
+        PICTURES,
+        "Holds",
+        "'image' is learned from; 'conditioning' holds masks or reference pictures; 'eval' is kept apart.",
+        level="expert",
+        choices=(PICTURES, CONDITIONING, EVALUATION),
     )
     disabled: bool = setting(False, "Switched off", "Leaves this dataset out.", aliases=("disable",))
     instance_data_dir: str = setting(
@@ -219,25 +228,35 @@ class ImageDataset:
     conditioning_data: str | Texts | None = setting(
         None,
         "Mask or reference",
-        "The dataset that holds the masks or references of these pictures.",
+        "The datasets that hold the masks or references of these pictures.",
         level="expert",
-        built=(None,),
     )
     conditioning_type: str | None = setting(
         None,
         "Kind of condition",
-        "Masks, or reference pictures.",
+        "'mask' weighs by grey, 'segmentation' by black or not; 'reference_strict' is cut as its picture, "
+        "'reference_loose' has a shape of its own.",
         level="expert",
         choices=("mask", "segmentation", "controlnet", "reference_strict", "reference_loose"),
-        built=(None,),
+        built=(None, "mask", "segmentation", "reference_strict", "reference_loose"),
+        why="no ControlNet is trained here",
     )
     source_dataset_id: str | None = setting(
         None,
         "Belongs to",
         "The dataset that these masks or references belong to.",
         level="expert",
-        built=(None,),
     )
     conditioning: Items | None = setting(
-        None, "Made conditions", "Makes masks or references from the pictures.", level="expert", built=(None,)
+        None,
+        "Made conditions",
+        "Makes masks or references from the pictures.",
+        level="expert",
+        built=(None,),
+        why="masks and references are taken from a folder, not made",
     )
+
+    @property
+    def holds(self) -> str:
+        """ "image", "conditioning" or "eval"; a conditioning type says it too."""
+        return CONDITIONING if self.conditioning_type else self.dataset_type

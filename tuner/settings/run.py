@@ -9,7 +9,7 @@ from typing import Any
 
 from tuner.flux.catalog import Flavour, flavour
 from tuner.settings.adapter import Adapter
-from tuner.settings.dataset import ImageDataset
+from tuner.settings.dataset import CONDITIONING, PICTURES, ImageDataset
 from tuner.settings.dataset_defaults import Dataset
 from tuner.settings.fields import Spec, specs_of
 from tuner.settings.memory import Memory
@@ -20,6 +20,7 @@ from tuner.settings.sampling import SamplePrompt, Sampling
 from tuner.settings.saving import Saving
 
 TOKEN = "<token>"
+SIZES = ("resolution", "resolution_type", "maximum_image_size", "target_downsample_size")
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,34 @@ class RunSettings:
 
     @property
     def active_datasets(self) -> tuple[ImageDataset, ...]:
-        """The datasets that are switched on, each with every value filled in from the options for all."""
-        return tuple(_filled(self, one) for one in self.datasets if not one.disabled and one.probability > 0)
+        """The datasets to learn from, each with every value filled in from the options for all."""
+        common = {**vars(self.dataset), "train_batch_size": self.optimization.train_batch_size}
+        return tuple(
+            _filled(one, common)
+            for one in self.datasets
+            if one.holds == PICTURES and not one.disabled and one.probability > 0
+        )
+
+    @property
+    def conditioning_datasets(self) -> tuple[ImageDataset, ...]:
+        """The datasets of masks and references that are switched on, as written."""
+        return tuple(one for one in self.datasets if one.holds == CONDITIONING and not one.disabled)
+
+    def companions(self, one: ImageDataset) -> tuple[ImageDataset, ...]:
+        """The masks and references of an active dataset: those it names, and those that name it. What they
+        do not say about sizes is as in the dataset itself.
+        """
+        named = one.conditioning_data or ()
+        named = (named,) if isinstance(named, str) else named
+        own = {name: vars(one)[name] for name in SIZES}
+        return tuple(
+            _filled(other, own)
+            for other in self.conditioning_datasets
+            if other.id in named or other.source_dataset_id == one.id
+        )
 
 
-def _filled(settings: RunSettings, one: ImageDataset) -> ImageDataset:
-    common = {**vars(settings.dataset), "train_batch_size": settings.optimization.train_batch_size}
+def _filled(one: ImageDataset, common: Mapping[str, Any]) -> ImageDataset:
     return replace(
         one, **{name: common[name] for name, value in vars(one).items() if value is None and name in common}
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tuner.errors import Problem
-from tuner.settings.dataset import ImageDataset
+from tuner.settings.dataset import PICTURES, ImageDataset
 from tuner.settings.rules import Rule, problem
 from tuner.settings.run import RunSettings
+from tuner.settings.values import nearest
 
+MASKS = ("mask", "segmentation")
 DatasetRule = Callable[[ImageDataset, str], Iterator[Problem]]
 """The dataset with every value filled in, and its dotted path; says what is wrong with it."""
 
@@ -21,7 +23,7 @@ def _some_dataset(settings: RunSettings) -> Iterator[Problem]:
             None,
             "There is no dataset with pictures that is switched on; add one with its folder.",
         )
-    counts = Counter(one.id for one in settings.active_datasets)
+    counts = Counter(one.id for one in (*settings.active_datasets, *settings.conditioning_datasets))
     for name, count in counts.items():
         if count > 1:
             yield problem(
@@ -86,5 +88,65 @@ def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
         )
 
 
-RULES: tuple[Rule, ...] = (_some_dataset,)
+def _conditioning(settings: RunSettings) -> Iterator[Problem]:
+    """Masks and references know what they are and whose they are."""
+    used = {other.id for one in settings.active_datasets for other in settings.companions(one)}
+    pictures = {one.id for one in settings.datasets if one.holds == PICTURES}
+    for one in settings.conditioning_datasets:
+        place = f"datasets.{one.id}"
+        yield from _identity(one, place)
+        if not one.conditioning_type:
+            yield problem(
+                f"{place}.conditioning_type",
+                None,
+                f"Dataset '{one.id}' is of the type conditioning and needs a 'conditioning_type'.",
+                {f"{place}.conditioning_type": "mask"},
+            )
+        if one.source_dataset_id and one.source_dataset_id not in pictures:
+            yield problem(
+                f"{place}.source_dataset_id",
+                one.source_dataset_id,
+                f"Dataset '{one.id}' belongs to '{one.source_dataset_id}', but no pictures have that id"
+                f"{_meant(one.source_dataset_id, pictures)}.",
+            )
+        elif one.id not in used and not one.source_dataset_id:
+            yield problem(
+                f"{place}.source_dataset_id",
+                None,
+                f"No dataset uses the {one.conditioning_type or 'pictures'} of dataset '{one.id}'; "
+                "name it in 'conditioning_data' of the one it belongs to.",
+            )
+
+
+def _companions(settings: RunSettings) -> Iterator[Problem]:
+    """What a dataset names as its masks and references is there, and one mask is enough."""
+    there = {one.id for one in settings.conditioning_datasets}
+    for one in settings.active_datasets:
+        place = f"datasets.{one.id}.conditioning_data"
+        named = one.conditioning_data or ()
+        for name in (named,) if isinstance(named, str) else named:
+            if name not in there:
+                yield problem(
+                    place,
+                    name,
+                    f"Dataset '{one.id}' names '{name}' in 'conditioning_data', but no conditioning dataset "
+                    f"that is switched on has that id{_meant(name, there)}.",
+                    {place: None},
+                )
+        masks = [other.id for other in settings.companions(one) if other.conditioning_type in MASKS]
+        if len(masks) > 1:
+            yield problem(
+                place,
+                one.conditioning_data,
+                f"Dataset '{one.id}' has {len(masks)} datasets of masks ({', '.join(masks)}); "
+                "a picture takes one mask.",
+            )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    found = nearest(name, known)
+    return f" (did you mean '{found}'?)" if found else ""
+
+
+RULES: tuple[Rule, ...] = (_some_dataset, _conditioning, _companions)
 DATASET_RULES: tuple[DatasetRule, ...] = (_identity, _captions, _geometry)
