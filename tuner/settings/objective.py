@@ -137,5 +137,4 @@ class Objective:
         "TREAD",
         "Sends only part of the picture through some blocks, which is quicker.",
         level="expert",
-        built=(None,),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.errors import Problem
+from tuner.flux import routes
 from tuner.settings.rules import Rule, problem
 from tuner.settings.run import RunSettings
 
@@ -20,4 +21,16 @@ def _schedules(settings: RunSettings) -> Iterator[Problem]:
         )
 
 
-RULES: tuple[Rule, ...] = (_schedules,)
+def _routes(settings: RunSettings) -> Iterator[Problem]:
+    """What can be said without the model; the plan knows how many blocks there are."""
+    config = settings.objective.tread_config
+    if config is None:
+        return
+    try:
+        routes.read(config)
+    except routes.RoutesInvalid as wrong:
+        change = {"objective.tread_config": wrong.mended} if wrong.mended else None
+        yield problem("objective.tread_config", config, str(wrong), change)
+
+
+RULES: tuple[Rule, ...] = (_schedules, _routes)
