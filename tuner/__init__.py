@@ -9,7 +9,7 @@ Levels, held by tests/test_layers.py; an import only points down, rooms on one l
     4  plan   view   practice
     3  files   dataset   export
     2  settings
-    1  flux   adapters   optimizers   events
+    1  flux   quantization   adapters   optimizers   events
     0  errors   machine
 """
 

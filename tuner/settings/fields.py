@@ -20,7 +20,10 @@ class About(TypedDict, total=False):
     level: Level
     choices: tuple[object, ...]  # allowed values; absent = anything of the right type
     built: tuple[object, ...]  # values that work; absent = all
-    why: str  # why the others do not work here: what follows "because" in the refusal
+    why: (
+        str | Mapping[object, str]
+    )  # why the others, or each, do not work: what follows "because" in the refusal
+    instead: Mapping[object, object]  # the nearest value that works, where it is not the default
     minimum: float
     maximum: float
     aliases: tuple[str, ...]  # other and older names of the key
@@ -48,7 +51,8 @@ class Spec:
     level: Level = "advanced"
     choices: tuple[object, ...] = ()
     built: tuple[object, ...] | None = None
-    why: str = ""
+    why: str | Mapping[object, str] = ""
+    instead: Mapping[object, object] = field(default_factory=dict)
     minimum: float | None = None
     maximum: float | None = None
     aliases: tuple[str, ...] = ()
@@ -60,6 +64,10 @@ class Spec:
     @property
     def path(self) -> str:
         return f"{self.section}.{self.name}"
+
+    def why_not(self, value: object) -> str:
+        """The reason against a value that is not in `built`; "" where there is none."""
+        return self.why if isinstance(self.why, str) else self.why.get(value, "")
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -17,10 +17,15 @@ YES, NO = ("1", "true", "yes", "y", "on"), ("0", "false", "no", "n", "off")
 
 def parse(spec: Spec, raw: object) -> Any:
     """The typed value of `raw`; the default where it is unset. Raises ValueError with what was expected."""
-    if raw is None or (isinstance(raw, str) and not raw.strip() and not spec.empty):
+    if is_unset(spec, raw):
         return spec.default
     value = PARSERS[spec.kind](raw)
     return spec.renamed.get(value, value) if isinstance(value, str) else value
+
+
+def is_unset(spec: Spec, raw: object) -> bool:
+    """Null and the empty text, as if the key were not there."""
+    return raw is None or (isinstance(raw, str) and not raw.strip() and not spec.empty)
 
 
 def _bool(raw: object) -> bool:
@@ -178,11 +183,15 @@ def _not_built(spec: Spec, value: Any, path: str) -> Problem:
         f"'{spec.name}'" if spec.kind == "bool" or not spec.choices else f"'{spec.name}': '{shown(value)}'"
     )
     works = [one for one in spec.built or () if one is not None]
-    if not works:
+    nearest_that_works = spec.instead.get(value, spec.default)
+    if value in spec.instead:
+        advice = f"choose {shown(nearest_that_works)}"
+    elif not works:
         advice = "take it out"
     elif len(works) == 1 or spec.kind != "str":
         advice = f"leave it at {shown(spec.default)}"
     else:
         advice = f"choose {listed(works)}"
-    reason = f"does not work here, because {spec.why}" if spec.why else "is not supported yet"
-    return Problem(path, spec.name, value, f"{named} {reason}; {advice}.", {path: spec.default})
+    why = spec.why_not(value)
+    reason = f"does not work here, because {why}" if why else "is not supported yet"
+    return Problem(path, spec.name, value, f"{named} {reason}; {advice}.", {path: nearest_that_works})
