@@ -16,6 +16,7 @@ CONFIG = {
     "data_backend_config": "config/multidatabackend.json",
     "optimizer": "adamw_bf16",
     "learning_rate": 1e-4,
+    "max_train_steps": 10,
 }
 BACKENDS = [{"id": "pictures", "type": "local", "instance_data_dir": "datasets/pictures"}]
 

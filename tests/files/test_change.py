@@ -66,9 +66,9 @@ def test_a_path_that_leads_nowhere(path: str, sentence: str) -> None:
 
 def test_all_problems_of_a_change_come_at_once() -> None:
     with pytest.raises(SettingsInvalid) as caught:
-        changed(GOOD, {"adapter.lora_rank": "x", "optimization.use_ema": True, "datasets.a.b.repeats": -1})
+        changed(GOOD, {"adapter.lora_rank": "x", "model.model_type": "full", "datasets.a.b.repeats": -1})
     assert [problem.path for problem in caught.value.problems] == [
         "adapter.lora_rank",
-        "optimization.use_ema",
+        "model.model_type",
         "datasets.a.b.repeats",
     ]

@@ -93,7 +93,9 @@ def test_the_later_of_two_spellings_wins() -> None:
 
 
 def test_null_is_unset() -> None:
-    assert decode({"use_ema": None}, specs()).values == {"use_ema": False}
+    assert decode({"use_ema": None, "lora_alpha": "  ", "validation_prompt": ""}, specs()).values == {
+        "validation_prompt": ""
+    }
 
 
 def test_unknown_keys_are_kept_apart() -> None:

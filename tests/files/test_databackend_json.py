@@ -18,7 +18,9 @@ def test_near_misses_are_named_per_dataset() -> None:
     found = read([{"id": "a", "caption_stratgy": "textfile", "max_workers": 3}], NAMES)
     assert found.notes == [
         "multidatabackend.json: 'caption_stratgy' of dataset 'a' is not used; it stays in the file. "
-        "Did you mean 'caption_strategy'?"
+        "Did you mean 'caption_strategy'?",
+        "multidatabackend.json: 'max_workers' of dataset 'a' makes no difference here: "
+        "as many readers are used as help.",
     ]
     assert found.unused == {"a": {"caption_stratgy": "textfile", "max_workers": 3}}
 
@@ -43,7 +45,12 @@ def test_other_kinds_of_datasets() -> None:
 
 def test_masks_and_references_are_datasets_too() -> None:
     document = [
-        {"id": "m", "dataset_type": "Conditioning", "conditioning_type": "mask", "instance_data_dir": "masks"},
+        {
+            "id": "m",
+            "dataset_type": "Conditioning",
+            "conditioning_type": "mask",
+            "instance_data_dir": "masks",
+        },
         {"id": "r", "conditioning_type": "reference_loose", "instance_data_dir": "references"},
         {"id": "e", "dataset_type": "eval", "instance_data_dir": "apart"},
     ]

@@ -15,6 +15,7 @@ from tuner.files.documents import write_text
 from tuner.settings.sampling import SamplePrompt
 
 Write = Callable[..., Path]
+LOKR = {"algo": "lokr", "multiplier": 1.0, "linear_dim": 10000, "linear_alpha": 1, "factor": 4}
 
 
 def broken(folder: Path) -> str:
@@ -41,7 +42,7 @@ def test_what_is_missing_is_filled_in_and_said(write: Write) -> None:
     loaded = load_all(folder)
     assert loaded.settings.optimization.optimizer == "adamw_bf16"
     assert "config.json: 'optimizer' is not given; adamw_bf16 is used." in loaded.notes
-    assert len(loaded.notes) == 6
+    assert len(loaded.notes) == 7
 
 
 def test_the_folder_or_its_config(write: Write, tmp_path: Path) -> None:
@@ -118,18 +119,19 @@ def test_a_byte_order_mark_is_no_trouble(write: Write) -> None:
 
 def test_all_problems_with_file_and_line(write: Write) -> None:
     folder = write(
-        {"--optimizer": "nonsense", "use_ema": "true", "lora_rank": "x", "validation_steps": -1},
+        {"--optimizer": "nonsense", "model_type": "full", "lora_rank": "x", "validation_steps": -1},
         [{"id": "first", "instance_data_dir": "a"}, {"id": "b", "repeats": "many", "instance_data_dir": "b"}],
-        env="MIXED_PRECISION=bf16\nTRAINING_NUM_PROCESSES=2\n",
+        env="# first\nMIXED_PRECISION=bf61\n",
     )
     config, backends, env = (folder / n for n in ("config.json", "multidatabackend.json", "config.env"))
     assert wrong(folder) == [
         f"{config}, line 10: 'lora_rank' is 'x'; it must be a whole number.",
         f"{backends}, line 8: 'repeats' is 'many'; it must be a whole number.",
-        f"{config}, line 8: 'optimizer' is 'nonsense', which is unknown; choose for instance "
+        f"{config}, line 2: 'model_type': 'full' does not work here, because a full training of FLUX.1 "
+        "takes more than 100 GB and gives 24 GB a checkpoint; leave it at lora.",
+        f"{env}, line 2: 'mixed_precision' is 'bf61', which is unknown. Did you mean 'bf16'?",
+        f"{config}, line 9: 'optimizer' is 'nonsense', which is unknown; choose for instance "
         "adamw_bf16, optimi-adamw or optimi-stableadamw.",
-        f"{config}, line 9: 'use_ema' is not supported yet; leave it at false.",
-        f"{env}, line 2: 'num_processes' is not supported yet; leave it at 1.",
         f"{config}, line 11: 'validation_step_interval' is -1; it must be at least 0.",
     ]
 
@@ -156,7 +158,7 @@ def test_saving_unchanged_settings_keeps_every_letter(write: Write, tmp_path: Pa
             {"id": "a", "instance_data_dir": "old", "disabled": True},
         ],
         prompts={"a_<token>": {"prompt": "a <token>", "adapter_strength": 0.5}},
-        lycoris={"algo": "lokr", "linear_dim": 10000},
+        lycoris=LOKR,
         env="# mine\nexport HF_HOME='/big disk/hf'\n\nMIXED_PRECISION=bf16 # why\n",
     )
     loaded = load_all(folder)
@@ -185,7 +187,7 @@ def test_a_change_touches_nothing_else(write: Write, tmp_path: Path) -> None:
         "optimization.max_train_steps": "300",
         "model.mixed_precision": "no",
         "datasets.a.repeats": 9,
-        "library": [SamplePrompt("one", "kept"), SamplePrompt("two", "new <token>")],
+        "library": [SamplePrompt("one", "kept", 0.5), SamplePrompt("two", "new <token>")],
         "environment.B": "two words",
     }
     settings = changed(settings, change)
@@ -263,3 +265,37 @@ def test_a_prompt_library_beside_is_used(write: Write) -> None:
     assert loaded.notes == (
         "config.json: 'user_prompt_library' is not given; the user_prompt_library.json beside it is used.",
     )
+
+
+def test_a_config_toml_is_named(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("lora_rank = 8", encoding="utf-8")
+    assert broken(tmp_path).startswith(f"'{tmp_path / 'config.toml'}' is not read; FluxTuner reads settings")
+    assert load_all(write()).notes == ("config.toml is not read; config.json counts.",)
+
+
+def test_an_object_may_lie_in_a_file_of_its_own(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside config.json, or where it says; a saved copy has that file too; a change ends the reference."""
+    monkeypatch.chdir(tmp_path)
+    folder = write({"peft_lora_target_modules": "elsewhere/mine.json"})
+    assert "names 'elsewhere/mine.json' as 'peft_lora_target_modules'; it is not there" in broken(folder)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.json").write_text('["to_q"]', encoding="utf-8")
+    settings = load_all(folder).settings
+    assert settings.adapter.peft_lora_target_modules == ("to_q",)
+    save_all(settings, tmp_path / "copy")
+    (tmp_path / "elsewhere" / "mine.json").unlink()
+    assert load_all(tmp_path / "copy").settings == settings
+    save_all(changed(settings, {"adapter.peft_lora_target_modules": ["to_k"]}), tmp_path / "copy")
+    assert load_all(tmp_path / "copy").settings.adapter.peft_lora_target_modules == ("to_k",)
+
+
+def test_a_lycoris_file_in_the_working_folder_counts_only_where_it_is_asked_for(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "lycoris_config.json").write_text(json.dumps(LOKR), encoding="utf-8")
+    assert load_all(write()).settings.lycoris == {}
+    assert load_all(write({"lora_type": "lycoris"})).settings.lycoris == LOKR

@@ -106,6 +106,6 @@ def test_a_dataset_that_is_switched_off_is_not_looked_at() -> None:
 
 
 def test_all_problems_come_at_once() -> None:
-    settings = with_("optimization", use_ema=True, max_train_steps=1, num_train_epochs=1)
+    settings = with_("optimization", optimizer="x", max_train_steps=1, num_train_epochs=1)
     settings = replace(settings, datasets=(replace(PICTURES, type="aws"),))
-    assert [p.key for p in problems(settings)] == ["use_ema", "type", "num_train_epochs"]
+    assert [p.key for p in problems(settings)] == ["optimizer", "type", "num_train_epochs"]

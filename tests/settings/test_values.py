@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from tuner.settings.fields import Kind, Spec
-from tuner.settings.run import specs
+from tuner.settings.run import dataset_specs, specs
 from tuner.settings.values import check, nearest, parse
 
 BY_NAME = {spec.name: spec for spec in specs()}
@@ -109,26 +112,44 @@ def test_bounds() -> None:
     assert sentence("lora_dropout", 1.5) == "'lora_dropout' is 1.5; it must be at most 1."
 
 
-def test_what_is_not_built_is_refused_by_name_with_the_way_back() -> None:
-    assert sentence("use_ema", True) == "'use_ema' is not supported yet; leave it at false."
-    assert sentence("tread_config", {"routes": []}) == "'tread_config' is not supported yet; take it out."
-    assert (
-        sentence("base_model_precision", "int8-quanto")
-        == "'base_model_precision': 'int8-quanto' is not supported yet; leave it at no_change."
-    )
-    assert (
-        sentence("model_flavour", "schnell")
-        == "'model_flavour': 'schnell' is not supported yet; choose krea or dev."
-    )
-    problem = check(BY_NAME["use_ema"], True)
-    assert problem is not None and problem.change == {"optimization.use_ema": False}
+REFUSED = Spec("here", "colour", "str", "red", "", "", built=("red",), why="the others are sold out")
 
 
 @pytest.mark.parametrize(
-    "one", [s for s in specs() if s.built is not None and s.kind == "bool"], ids=lambda s: s.name
+    ("one", "value", "message"),
+    [
+        (REFUSED, "blue", "'colour' does not work here, because the others are sold out; leave it at red."),
+        (
+            replace(REFUSED, choices=("red", "green", "blue"), built=("red", "green")),
+            "blue",
+            "'colour': 'blue' does not work here, because the others are sold out; choose red or green.",
+        ),
+        (
+            replace(REFUSED, kind="bool", default=False, built=(False,)),
+            True,
+            "'colour' does not work here, because the others are sold out; leave it at false.",
+        ),
+        (
+            replace(REFUSED, kind="json", default=None, built=(None,)),
+            {"a": 1},
+            "'colour' does not work here, because the others are sold out; take it out.",
+        ),
+    ],
 )
-def test_every_switch_that_is_not_built_is_refused(one: Spec) -> None:
-    assert one.name in sentence(one.name, not one.default)
+def test_what_does_not_work_is_refused_with_reason_and_way_back(one: Spec, value: Any, message: str) -> None:
+    problem = check(one, value)
+    assert problem is not None
+    assert (problem.message, problem.change) == (message, {"here.colour": one.default})
+
+
+def refused() -> list[Spec]:
+    return [one for one in (*specs(), *dataset_specs()) if one.built is not None]
+
+
+@pytest.mark.parametrize("one", [s for s in refused() if s.kind == "bool"], ids=lambda s: s.path)
+def test_every_switch_that_does_not_work_is_refused(one: Spec) -> None:
+    problem = check(one, not one.default)
+    assert problem is not None and f"'{one.name}'" in problem.message
 
 
 def test_nearest() -> None:

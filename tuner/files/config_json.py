@@ -4,55 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from tuner.files.codec import Decoded, bare, decode, encode, moot_notes, unused_note
+from tuner.files.codec import Decoded, bare, decode, encode, notes, plain
+from tuner.files.lycoris_json import plain_lora
+from tuner.settings import useless
 from tuner.settings.run import SECTIONS, RunSettings, specs
-from tuner.settings.values import shown
+from tuner.settings.values import NO, YES, shown
 
 NAME = "config.json"
 
-LEGACY_IGNORED = (
-    "aspect_ratio_bucketing",
-    "aspect_ratio_bucket_min",
-    "aspect_ratio_bucket_max",
-    "repeats",
-    "ez_model_type",
-)
-NO_EFFECT_ON_FLUX = (
-    "snr_gamma",
-    "use_soft_min_snr",
-    "offset_noise",
-    "noise_offset",
-    "noise_offset_probability",
-    "timestep_bias_strategy",
-    "disable_segmented_timestep_sampling",
-    "prediction_type",
-    "text_encoder_3_precision",
-    "text_encoder_4_precision",
-    *LEGACY_IGNORED,
-)
-NOT_NEEDED = (
-    "write_batch_size",
-    "read_batch_size",
-    "image_processing_batch_size",
-    "torch_num_threads",
-    "metadata_update_interval",
-    "compress_disk_cache",
-    "override_dataset_config",
-    "ignore_missing_files",
-    "preserve_data_backend_cache",
-    "skip_file_discovery",
-    "logging_dir",
-    "i_know_what_i_am_doing",
-    "adam_beta1",
-    "adam_beta2",
-    "adam_weight_decay",
-    "adam_epsilon",
-    "accelerate_extra_args",
-)
 ENVIRONMENT = {
     "MIXED_PRECISION": "mixed_precision",
     "TRAINING_NUM_PROCESSES": "num_processes",
@@ -61,37 +25,88 @@ ENVIRONMENT = {
 }
 
 
-def read(document: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[Decoded, list[str]]:
-    """The values of the document, with those of config.env where the document has no word of its own."""
+OLDER = {"vae_cache_preprocess": "vae_cache_ondemand", "ignore_final_epochs": "strict_epoch_limit"}
+"""Older switches, and today's with the opposite meaning."""
+UNUSABLE: dict[str, tuple[Callable[[str], bool], str]] = {
+    "pretrained_vae_model_name_or_path": (
+        lambda text: "sdxl" in text,
+        "names a VAE of SDXL, which FLUX cannot use; the model's own is taken",
+    ),
+    "seed": (
+        lambda text: text.strip() == "-1",
+        "is -1, which means another seed for each run; 0 is taken, so that the run can be made again",
+    ),
+}
+"""Values that mean "unset" here, with what is said about it."""
+NOTHING: Mapping[str, Any] = {}
+
+
+def read(
+    document: Mapping[str, Any],
+    environment: Mapping[str, str],
+    lycoris: Mapping[str, Any] = NOTHING,
+    texts: Mapping[str, str] = NOTHING,
+) -> tuple[Decoded, list[str]]:
+    """The values of the document, with those of config.env where the document has no word of its own, and
+    with 'lora_type' where only `lycoris` tells it. `texts` are files that values may name.
+    """
     twins = {key: environment[name] for name, key in ENVIRONMENT.items() if name in environment}
     own = {bare(key) for key, value in document.items() if value is not None}
-    found = decode(filled(migrated(document), environment), specs())
+    whole = {key: with_variables(raw, environment) for key, raw in migrated(document).items()}
+    whole |= {key: texts[name] for key, name in named_files(whole).items() if name in texts}
+    found = decode(whole, specs(), abbreviations=True)
     inherited = decode({k: v for k, v in twins.items() if k not in own}, specs())
-    found.values = inherited.values | found.values
     found.problems += inherited.problems
+    told = inherited.values | found.values
+    if lycoris and "lora_type" not in told and not plain_lora(told):
+        found.filled = {"lora_type": "lycoris"}
+    found.values = told | found.filled
     return found, _notes(found, own | set(twins), document, twins)
 
 
 def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Older keys with the opposite meaning; no SDXL VAE, which old templates name and FLUX cannot use."""
-    result = dict(document)
+    """Today's keys, in the same order, without values that FLUX cannot use."""
+    result: dict[str, Any] = {}
     for key, value in document.items():
-        if bare(key) == "pretrained_vae_model_name_or_path" and "sdxl" in str(value):
-            result[key] = None
-        if bare(key) == "vae_cache_preprocess" and value is not None:
-            del result[key]
-            result["vae_cache_ondemand"] = str(value).lower() in ("false", "0")
+        name = bare(key)
+        if name in OLDER and value is not None:
+            result[OLDER[name]] = _turned_round(value)
+        else:
+            result[key] = None if _unusable(name, value) else value
     return result
 
 
-def filled(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def _turned_round(value: Any) -> Any:
+    word = str(value).strip().lower()
+    return "false" if word in YES else "true" if word in NO else value
+
+
+def _unusable(name: str, value: Any) -> str:
+    """What is to be said about a value that counts as unset, or ""."""
+    test, sentence = UNUSABLE.get(name, (None, ""))
+    return sentence if test and value is not None and test(str(value)) else ""
+
+
+def with_variables(raw: Any, environment: Mapping[str, str]) -> Any:
     """`{env:NAME}` inside texts becomes the variable of config.env, else of the system, else nothing."""
+    if isinstance(raw, dict):
+        return {key: with_variables(value, environment) for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [with_variables(value, environment) for value in raw]
+    if not isinstance(raw, str):
+        return raw
+    return re.sub(
+        r"\{env:(\w+)\}", lambda found: environment.get(found[1], os.environ.get(found[1], "")), raw
+    )
 
-    def variable(found: re.Match[str]) -> str:
-        return environment.get(found[1], os.environ.get(found[1], ""))
 
+def named_files(document: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of objects and lists that name a file instead, with that file's own name."""
+    of_files = {key for spec in specs() if spec.kind in ("json", "list", "names") for key in spec.keys}
     return {
-        k: re.sub(r"\{env:(\w+)\}", variable, v) if isinstance(v, str) else v for k, v in document.items()
+        key: Path(value).name
+        for key, value in document.items()
+        if bare(key) in of_files and isinstance(value, str) and value.strip().endswith(".json")
     }
 
 
@@ -109,37 +124,43 @@ def flat(settings: RunSettings) -> dict[str, Any]:
     return {spec.name: getattr(getattr(settings, spec.section), spec.name) for spec in specs()}
 
 
-def write(document: Mapping[str, Any], before: RunSettings, after: RunSettings) -> dict[str, Any]:
-    """The document as it should stand now; keys that a file should have are added to a new one."""
+def write(
+    document: Mapping[str, Any],
+    before: RunSettings,
+    after: RunSettings,
+    filled: Mapping[str, Any] = NOTHING,
+) -> dict[str, Any]:
+    """The document as it should stand now; keys that a file should have are added to a new one.
+
+    Where anything changes, what was filled in at reading is written down too: its reason may be gone.
+    """
     values = flat(after)
     start = document or {spec.name: values[spec.name] for spec in specs() if spec.required}
-    return encode(start, specs(), flat(before), values)
+    result = encode(start, specs(), flat(before), values, abbreviations=True)
+    return (
+        result
+        if result == document
+        else result | {name: plain(values[name]) for name in filled if name not in result}
+    )
 
 
 def _notes(found: Decoded, own: set[str], document: Mapping[str, Any], twins: Mapping[str, str]) -> list[str]:
-    notes = [
+    told = [
         f"{NAME}: '{spec.name}' is not given; {shown(spec.default)} is used."
         for spec in specs()
         if spec.required and not own & set(spec.keys)
     ]
-    notes += moot_notes(NAME, found, specs())
-    notes += [_unused(key) for key in found.unused]
+    if not own & {"max_train_steps", "num_train_epochs"}:
+        told.append(f"{NAME}: neither 'max_train_steps' nor 'num_train_epochs' is given; 1 epoch is trained.")
+    told += [
+        f"{NAME}: '{name}' is not given; {shown(value)} is used, because there is a lycoris_config.json."
+        for name, value in found.filled.items()
+    ]
+    told += notes(NAME, found, specs(), useless.CONFIG)
     for key, value in twins.items():
         if key in own and key in found.values and str(found.values[key]) != value:
-            notes.append(
+            told.append(
                 f"{NAME} says {shown(found.values[key])} for '{key}' and config.env {value}; {NAME} counts."
             )
-    for key, value in document.items():
-        if bare(key) == "pretrained_vae_model_name_or_path" and "sdxl" in str(value):
-            notes.append(
-                f"{NAME}: '{key}' names a VAE of SDXL, which FLUX cannot use; the model's own is taken."
-            )
-    return notes
-
-
-def _unused(key: str) -> str:
-    if bare(key) in NO_EFFECT_ON_FLUX:
-        return f"{NAME}: '{key}' has no effect on FLUX; it stays in the file."
-    if bare(key) in NOT_NEEDED:
-        return f"{NAME}: '{key}' is not needed here; it stays in the file."
-    return unused_note(NAME, key, specs())
+    unusable = {key: _unusable(bare(key), value) for key, value in document.items()}
+    return [*told, *(f"{NAME}: '{key}' {sentence}." for key, sentence in unusable.items() if sentence)]

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 
 NAME = "config.env"
-FOR_THE_LAUNCHER = ("DISABLE_UPDATES", "DISABLE_LD_OVERRIDE", "ACCELERATE_EXTRA_ARGS")
-"""Words for SimpleTuner's start script, which FluxTuner does not have."""
 LINE = re.compile(r"^\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<sign>\+?=)(?P<value>.*)$")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import tuner.files.lycoris_json as lycoris_json
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
 from tuner.files.documents import parse_json, to_json
+from tuner.settings import useless
 from tuner.settings.run import TOKEN, RunSettings
 
 KINDS: dict[str, type[Any]] = {
@@ -26,11 +27,14 @@ KINDS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class Five:
-    """What the texts mean; `problems` are those of single values, found while reading."""
+    """What the texts mean; `problems` are those of single values, found while reading; `filled` are values
+    that config.json left out.
+    """
 
     settings: RunSettings
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    filled: Mapping[str, Any] = field(default_factory=dict)
 
 
 def documents_of(texts: Mapping[str, str], paths: Mapping[str, Path]) -> dict[str, Any]:
@@ -45,7 +49,8 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
     """`texts` and `paths` go by the files' usual names; raises ConfigFileBroken."""
     documents = documents_of(texts, paths)
     environment, env_notes = env_file.read(texts.get(env_file.NAME, ""))
-    config, notes = config_json.read(documents[config_json.NAME], environment)
+    lycoris = documents[lycoris_json.NAME]
+    config, notes = config_json.read(documents[config_json.NAME], environment, lycoris, texts)
     backends = databackend_json.read(
         documents[databackend_json.NAME], placeholders(config_json.build(config.values))
     )
@@ -55,7 +60,7 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         config.values,
         datasets=tuple(backends.datasets),
         library=tuple(library),
-        lycoris=documents[lycoris_json.NAME],
+        lycoris=lycoris,
         environment=environment,
         unused={name: keys for name, keys in unused.items() if keys},
         written=dict(texts),
@@ -67,7 +72,8 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         *_lycoris_note(settings, config.values),
         *_token_note(settings),
     ]
-    return Five(settings, tuple(notes), tuple(config.problems + backends.problems + library_problems))
+    problems = (*config.problems, *backends.problems, *library_problems)
+    return Five(settings, tuple(notes), problems, config.filled)
 
 
 def placeholders(settings: RunSettings) -> dict[str, str]:
@@ -77,17 +83,19 @@ def placeholders(settings: RunSettings) -> dict[str, str]:
 
 def texts_of(settings: RunSettings) -> dict[str, str]:
     """The text of each file, by its usual name; a file without a change keeps its text to the letter."""
-    before = read(settings.written, {}).settings if settings.written else RunSettings()
+    found = read(settings.written, {}) if settings.written else Five(RunSettings())
+    before = found.settings
     documents = documents_of(settings.written, {})
     after = {
-        config_json.NAME: config_json.write(documents[config_json.NAME], before, settings),
+        config_json.NAME: config_json.write(documents[config_json.NAME], before, settings, found.filled),
         databackend_json.NAME: databackend_json.write(documents[databackend_json.NAME], before, settings),
         prompt_library_json.NAME: prompt_library_json.write(
             documents[prompt_library_json.NAME], settings.library
         ),
         lycoris_json.NAME: dict(settings.lycoris),
     }
-    texts = {
+    texts = {name: text for name, text in settings.written.items() if name not in after}
+    texts |= {
         name: settings.written[name]
         if name in settings.written and documents[name] == document
         else to_json(document)
@@ -101,7 +109,7 @@ def texts_of(settings: RunSettings) -> dict[str, str]:
 
 
 def _environment_notes(environment: Mapping[str, str]) -> list[str]:
-    known = (*config_json.ENVIRONMENT, *env_file.FOR_THE_LAUNCHER)
+    known = (*config_json.ENVIRONMENT, *useless.ENVIRONMENT)
     return [
         f"{env_file.NAME}: '{name}' is not passed on yet; set it in the system before FluxTuner starts."
         for name in environment
@@ -112,9 +120,8 @@ def _environment_notes(environment: Mapping[str, str]) -> list[str]:
 def _lycoris_note(settings: RunSettings, told: Mapping[str, Any]) -> list[str]:
     if not settings.lycoris or "lora_type" in told:
         return []
-    return [
-        f"{lycoris_json.NAME} is not used: 'lora_type' is not given, so it is '{settings.adapter.lora_type}'."
-    ]
+    reason = f"'lora_type' is not given, and '{lycoris_json.plain_lora(told)}' is for a plain LoRA"
+    return [f"{lycoris_json.NAME} is not used: {reason}."]
 
 
 def _token_note(settings: RunSettings) -> list[str]:

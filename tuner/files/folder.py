@@ -13,6 +13,7 @@ import tuner.files.env_file as env_file
 import tuner.files.lycoris_json as lycoris_json
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Advice, ConfigFileBroken, SettingsInvalid
+from tuner.files.codec import bare
 from tuner.files.documents import parse_json, read_text, write_text
 from tuner.files.five import read, texts_of
 from tuner.files.places import placed
@@ -24,6 +25,8 @@ KEYS = {
     prompt_library_json.NAME: "user_prompt_library",
     lycoris_json.NAME: "lycoris_config",
 }
+NOT_READ = ("config.toml",)
+"""Another form in which SimpleTuner takes the same settings, where there is no config.json."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ def config_folder(path: Path) -> Path:
     for folder in (path, path / "config"):
         if (folder / config_json.NAME).is_file():
             return folder
+    for other in (path / name for name in (*NOT_READ, *(f"config/{name}" for name in NOT_READ))):
+        if other.is_file():
+            raise ConfigFileBroken(
+                f"'{other}' is not read; FluxTuner reads settings from config.json.",
+                Advice("Write its values into a config.json beside it, the same keys in braces."),
+            )
     raise ConfigFileBroken(
         f"There is no config.json in '{path}', nor in its folder 'config'.",
         Advice("A run needs config.json and multidatabackend.json; a preset writes both."),
@@ -67,7 +76,9 @@ def load_all(folder: Path) -> Loaded:
     wrong = [*five.problems, *(problem for problem in problems(five.settings) if problem.path not in unread)]
     if wrong:
         raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong))
-    return Loaded(five.settings, (*five.notes, *_library_note(five.settings, texts)))
+    return Loaded(
+        five.settings, (*five.notes, *_library_note(five.settings, texts), *_not_read_notes(folder))
+    )
 
 
 def save_all(settings: RunSettings, folder: Path) -> None:
@@ -80,19 +91,35 @@ def save_all(settings: RunSettings, folder: Path) -> None:
 
 
 def _others(folder: Path, document: Mapping[str, Any]) -> dict[str, Path]:
-    """Where the other four lie: beside config.json, else where it says, seen from the working folder."""
-    values = config_json.flat(config_json.build(config_json.read(document, {})[0].values))
+    """Where the other files lie: beside config.json, else where it says, seen from the working folder."""
+    told = config_json.read(document, {})[0].values
+    values = config_json.flat(config_json.build(told))
     found = {env_file.NAME: folder / env_file.NAME}
     for name, key in KEYS.items():
-        beside, elsewhere = folder / _name(name, values), Path(values[key] or name)
-        found[name] = elsewhere if values[key] and elsewhere.is_file() and not beside.is_file() else beside
+        found[name] = _beside_or(folder / _name(name, values), Path(values[key] or name), key in told)
+    # SimpleTuner takes a LyCORIS from config/lycoris_config.json without being told where it is.
+    if told.get("lora_type") == "lycoris":
+        own = lycoris_json.NAME
+        found[own] = _beside_or(found[own], Path(values[KEYS[own]]), True)
     library = values["user_prompt_library"]
     if library and not found[prompt_library_json.NAME].is_file():
-        raise ConfigFileBroken(
-            f"'{folder / config_json.NAME}' names '{library}' as 'user_prompt_library'; it is not there.",
-            Advice("Put it there, or take the key out."),
-        )
+        raise _missing(folder, library, "user_prompt_library")
+    for key, name in config_json.named_files(document).items():
+        found[name] = _beside_or(folder / name, Path(document[key]), True)
+        if not found[name].is_file():
+            raise _missing(folder, document[key], bare(key))
     return found
+
+
+def _beside_or(beside: Path, elsewhere: Path, told: bool) -> Path:
+    return elsewhere if told and elsewhere.is_file() and not beside.is_file() else beside
+
+
+def _missing(folder: Path, value: str, key: str) -> ConfigFileBroken:
+    return ConfigFileBroken(
+        f"'{folder / config_json.NAME}' names '{value}' as '{key}'; it is not there.",
+        Advice("Put it there, or take the key out."),
+    )
 
 
 def _library_note(settings: RunSettings, texts: Mapping[str, str]) -> list[str]:
@@ -100,6 +127,10 @@ def _library_note(settings: RunSettings, texts: Mapping[str, str]) -> list[str]:
     if settings.sampling.user_prompt_library or name not in texts:
         return []
     return [f"{config_json.NAME}: 'user_prompt_library' is not given; the {name} beside it is used."]
+
+
+def _not_read_notes(folder: Path) -> list[str]:
+    return [f"{name} is not read; config.json counts." for name in NOT_READ if (folder / name).is_file()]
 
 
 def _name(name: str, values: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ class Model:
         "'lora' trains a small add-on; 'full' would train the whole model.",
         choices=("lora", "full"),
         built=("lora",),
+        why="a full training of FLUX.1 takes more than 100 GB and gives 24 GB a checkpoint",
         required=True,
     )
     model_family: str = setting(
@@ -31,7 +32,6 @@ class Model:
         "Which FLUX.1 it is; without a flavour and without a model, krea is taken.",
         level="basic",
         choices=catalog.names(),
-        built=(None, "krea", "dev"),
     )
     pretrained_model_name_or_path: str | None = setting(
         None,
@@ -90,13 +90,13 @@ class Model:
         "Fuse QKV",
         "Computes query, key and value in one go.",
         level="expert",
-        built=(False,),
         aliases=("fused_qkv_projections",),
+        moot="query, key and value are computed one by one, with the same result",
     )
     attention_mechanism: str = setting(
         "diffusers",
         "Attention kernel",
         "The program that computes attention; 'diffusers' uses PyTorch's own.",
         level="expert",
-        built=("diffusers",),
+        moot="PyTorch's own is always used, which is exact and quick on every card",
     )

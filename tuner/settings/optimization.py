@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from tuner.optimizers import catalog, schedules
 from tuner.settings.fields import setting
 
+ONE_CARD = (
+    "one card trains, so a step sees train_batch_size x gradient_accumulation_steps pictures; "
+    "the number stays in the file"
+)
+
 
 @dataclass(frozen=True)
 class Optimization:
@@ -137,28 +142,34 @@ class Optimization:
         built=(None, "unmodified"),
     )
     use_ema: bool = setting(
-        False, "EMA", "Also keeps a running mean of the LoRA, which is calmer.", built=(False,)
+        False,
+        "EMA",
+        "Also keeps a running mean of the LoRA, which is calmer; it is exported beside the LoRA, as ...-ema.",
     )
     ema_decay: float = setting(
         0.995, "EMA: decay", "How slowly the mean follows.", level="expert", minimum=0, maximum=1
     )
     ema_device: str = setting(
-        "cpu", "EMA: device", "Where the mean is kept.", level="expert", choices=("cpu", "accelerator")
+        "cpu",
+        "EMA: device",
+        "Where the mean is kept: 'accelerator' is quicker and takes memory of the card.",
+        level="expert",
+        choices=("cpu", "accelerator"),
     )
     ema_cpu_only: bool = setting(
-        False, "EMA: always on the CPU", "Never moves the mean to the card.", level="expert"
+        False, "EMA: always on the CPU", "Keeps the mean off the card, whatever its device.", level="expert"
     )
     ema_update_interval: int = setting(
         1, "EMA: every N steps", "How often the mean is brought up to date.", level="expert", minimum=1
     )
     ema_warmup_steps: int = setting(
-        0, "EMA: warm-up", "Steps before the mean begins.", level="expert", minimum=0
+        0, "EMA: warm-up", "Steps before the mean begins; 0 lets it begin gently.", level="expert", minimum=0
     )
     ema_foreach_disable: bool = setting(False, "EMA: one by one", "Updates tensor by tensor.", level="expert")
     ema_validation: str = setting(
         "comparison",
         "EMA in previews",
-        "Which of the two is shown.",
+        "Which is shown: the LoRA (none), its mean (ema_only), or both beside each other (comparison).",
         level="expert",
         choices=("none", "ema_only", "comparison"),
     )
@@ -169,13 +180,17 @@ class Optimization:
         True, "Own seed for each card", "With several cards, each draws its own noise.", level="expert"
     )
     num_processes: int = setting(
-        1, "Cards", "How many graphics cards train together.", level="expert", minimum=1, built=(1,)
+        1, "Cards", "How many graphics cards train together.", level="expert", minimum=1, moot=ONE_CARD
     )
     num_machines: int = setting(
-        1, "Machines", "How many computers train together.", level="expert", minimum=1, built=(1,)
+        1, "Machines", "How many computers train together.", level="expert", minimum=1, moot=ONE_CARD
     )
     dynamo_backend: str = setting(
-        "no", "Compile", "Compiles the model before training.", level="expert", built=("no",)
+        "no",
+        "Compile",
+        "Compiles the model before training.",
+        level="expert",
+        moot="the model is not compiled; what is learned is the same",
     )
 
     @property
