@@ -1,0 +1,143 @@
+"""Frozen blocks kept in host memory and copied to the card just ahead of their turn: a ring of slots there.
+
+Frozen weights only ever travel one way. A block that is computed again in the backward pass is copied again,
+so streamed blocks have to be checkpointed: the first pass keeps nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NUM_SLOTS = 2
+"""One block is computed while the next one arrives."""
+_LEAST_BYTES = 1 << 16
+"""Smaller tensors (biases, scales, norms) stay on the card: they cost little there and many copies here."""
+_ALIGNMENT = 256
+
+
+def spread(num_blocks: int, num_streamed: int) -> tuple[int, ...]:
+    """Numbers of the streamed blocks, evenly spread, so that each copy has resident blocks to hide behind."""
+    return tuple((2 * n + 1) * num_blocks // (2 * num_streamed) for n in range(num_streamed))
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """One plain tensor inside a block: `owner.name`, and where it lies in the block's flat bytes."""
+
+    owner: Any
+    name: str
+    like: Tensor  # on the meta device: shape, dtype
+    start: int
+
+    def bytes_in(self, flat: Tensor) -> Tensor:
+        piece = flat[self.start : self.start + self.like.nbytes]
+        return piece.view(self.like.dtype).view(self.like.shape)
+
+    def point_at(self, flat: Tensor) -> None:
+        setattr(self.owner, self.name, self.bytes_in(flat))
+
+
+class Streaming:
+    """The ring. Blocks must be frozen, quantized and on `device`, with their adapters inside: what trains
+    stays there.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], device: torch.device) -> None:
+        self._device = device
+        self._leaves = [list(_leaves(block)) for block in blocks]
+        self._host = [_to_host(leaves, device) for leaves in self._leaves]
+        size = max((flat.nbytes for flat in self._host), default=0)
+        count = min(NUM_SLOTS, len(blocks))
+        self._slots = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(count)]
+        self._holds: list[int | None] = [None] * count
+        on_card = device.type == "cuda"
+        self._copying = torch.cuda.Stream(device) if on_card else None
+        self._arrived = [torch.cuda.Event() if on_card else None for _ in range(count)]
+        self._at = 0
+        for number, (block, leaves) in enumerate(zip(blocks, self._leaves, strict=True)):
+            for leaf in leaves:
+                leaf.point_at(self._slot(number))
+            block.register_forward_pre_hook(partial(self._enter, number))
+
+    @property
+    def host_bytes(self) -> int:
+        return sum(flat.nbytes for flat in self._host)
+
+    @property
+    def slot_bytes(self) -> int:
+        return sum(slot.nbytes for slot in self._slots)
+
+    def _enter(self, number: int, *_: object) -> None:
+        """The block is about to be computed: waits for its weights and sends for those of the next one."""
+        self._fetch(number)
+        event = self._arrived[number % len(self._slots)]
+        if event is not None:
+            torch.cuda.current_stream(self._device).wait_event(event)
+        following = self._following(number)
+        self._at = number
+        if following is not None and following % len(self._slots) != number % len(self._slots):
+            self._fetch(following)
+
+    def _following(self, number: int) -> int | None:
+        """Upwards in a forward pass, downwards while blocks are computed again for the backward pass."""
+        last = len(self._host) - 1
+        upwards = number > self._at or number == 0
+        if upwards and number == last:
+            return None if torch.is_grad_enabled() else 0
+        return number + 1 if upwards else number - 1
+
+    def _fetch(self, number: int) -> None:
+        index = number % len(self._slots)
+        if self._holds[index] == number:
+            return
+        self._holds[index] = number
+        host, slot = self._host[number], self._slots[index]
+        if self._copying is None:
+            slot[: host.nbytes].copy_(host)
+            return
+        # What was computed so far may still read this slot: the copy waits for that, and for nothing later.
+        self._copying.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._copying):
+            slot[: host.nbytes].copy_(host, non_blocking=True)
+            self._arrived[index].record()
+
+    def _slot(self, number: int) -> Tensor:
+        return self._slots[number % len(self._slots)]
+
+
+def _leaves(block: nn.Module) -> Iterator[_Leaf]:
+    start = 0
+    for owner, name, tensor in _plain_tensors(block):
+        if tensor.nbytes >= _LEAST_BYTES:
+            yield _Leaf(owner, name, torch.empty_like(tensor, device="meta"), start)
+            start += -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def _plain_tensors(block: nn.Module) -> Iterator[tuple[Any, str, Tensor]]:
+    """(owner, attribute, tensor) of every frozen parameter, through the shells of quantized ones."""
+    for parameter in block.parameters():
+        if not parameter.requires_grad:
+            yield from _inside(parameter, parameter, "data")
+
+
+def _inside(tensor: Any, owner: Any, name: str) -> Iterator[tuple[Any, str, Tensor]]:
+    if hasattr(tensor, "__tensor_flatten__"):
+        for inner in tensor.__tensor_flatten__()[0]:
+            yield from _inside(getattr(tensor, inner), tensor, inner)
+    else:
+        yield owner, name, tensor.data
+
+
+def _to_host(leaves: Sequence[_Leaf], device: torch.device) -> Tensor:
+    """A block's weights as flat bytes in host memory, page-locked for a card."""
+    size = leaves[-1].start + leaves[-1].like.nbytes if leaves else 0
+    flat = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for leaf in leaves:
+        leaf.bytes_in(flat).copy_(getattr(leaf.owner, leaf.name))
+    return flat
