@@ -57,7 +57,7 @@ class Streaming:
         self._slots = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(count)]
         self._holds: list[int | None] = [None] * count
         on_card = device.type == "cuda"
-        self._copying = torch.cuda.Stream(device) if on_card else None
+        self._copying: Any = torch.cuda.Stream(device) if on_card else None
         self._arrived = [torch.cuda.Event() if on_card else None for _ in range(count)]
         self._at = 0
         for number, (block, leaves) in enumerate(zip(blocks, self._leaves, strict=True)):
@@ -97,15 +97,15 @@ class Streaming:
         if self._holds[index] == number:
             return
         self._holds[index] = number
-        host, slot = self._host[number], self._slots[index]
-        if self._copying is None:
+        host, slot, arrived = self._host[number], self._slots[index], self._arrived[index]
+        if arrived is None:
             slot[: host.nbytes].copy_(host)
             return
         # What was computed so far may still read this slot: the copy waits for that, and for nothing later.
         self._copying.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._copying):
             slot[: host.nbytes].copy_(host, non_blocking=True)
-            self._arrived[index].record()
+            arrived.record()
 
     def _slot(self, number: int) -> Tensor:
         return self._slots[number % len(self._slots)]
