@@ -130,7 +130,8 @@ class Session:
             if plan.resume_from is None and plan.folder.checkpoints():
                 set_aside(plan.folder)
             if files.config_folder(config_dir).resolve() != plan.folder.config.resolve():
-                files.save_all(plan.settings, plan.folder.config)
+                # As written: the plan's own settings hold what the flavour fills in.
+                files.save_all(files.load_all(config_dir).settings, plan.folder.config)
             self._show(_view_before(plan))
             self.plan, self.error, self._control = plan, None, Control()
             self._idle.clear()

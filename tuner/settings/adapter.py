@@ -113,21 +113,20 @@ class Adapter:
         "How strongly the adapter acts in preview pictures.",
         level="expert",
         aliases=("validation_adapter_strength",),
-        built=(1.0,),
     )
     assistant_lora_path: str | None = setting(
-        None, "Assistant LoRA", "A LoRA that keeps schnell trainable.", level="expert", built=(None,)
+        None,
+        "Assistant LoRA",
+        "A frozen LoRA that keeps the model whole in training: a file or a Hugging Face name; empty means "
+        "the flavour's own, which only schnell has.",
+        level="expert",
     )
     assistant_lora_strength: float = setting(
-        1.0, "Assistant strength", "Its strength in training.", level="expert", built=(1.0,)
+        1.0, "Assistant strength", "How strongly the assistant acts in training.", level="expert"
     )
     assistant_lora_inference_strength: float = setting(
-        0.0,
-        "Assistant strength in previews",
-        "Its strength in preview pictures.",
-        level="expert",
-        built=(0.0,),
+        0.0, "Assistant strength in previews", "How strongly it acts in preview pictures.", level="expert"
     )
     disable_assistant_lora: bool = setting(
-        False, "No assistant", "Trains schnell without the assistant LoRA.", level="expert", built=(False,)
+        False, "No assistant", "Trains without the assistant LoRA.", level="expert"
     )
