@@ -110,6 +110,8 @@ def test_an_unknown_choice_shows_the_choices() -> None:
 def test_bounds() -> None:
     assert sentence("lora_rank", 0) == "'lora_rank' is 0; it must be at least 1."
     assert sentence("lora_dropout", 1.5) == "'lora_dropout' is 1.5; it must be at most 1."
+    problem = check(BY_NAME["lora_dropout"], 1.5)
+    assert problem is not None and problem.change == {"adapter.lora_dropout": 1}
 
 
 REFUSED = Spec("here", "colour", "str", "red", "", "", built=("red",), why="the others are sold out")

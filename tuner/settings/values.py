@@ -92,6 +92,9 @@ def _json(raw: object) -> dict[str, Any]:
 
 
 def _list(raw: object) -> tuple[Any, ...]:
+    """A list, or the text of one; its brackets may be missing."""
+    if isinstance(raw, str) and not raw.lstrip().startswith(("[", "{")):
+        raw = f"[{raw}]"
     value = _decoded(raw, "a list in brackets")
     if not isinstance(value, list | tuple):
         raise ValueError("a list in brackets")
@@ -150,7 +153,9 @@ def check(spec: Spec, value: Any, path: str | None = None) -> Problem | None:
         return _not_known(spec, value, path)
     outside = _outside(spec, value)
     if outside:
-        return Problem(path, spec.name, value, f"'{spec.name}' is {shown(value)}; it must be {outside}.")
+        words, bound = outside
+        message = f"'{spec.name}' is {shown(value)}; it must be {words} {shown(bound)}."
+        return Problem(path, spec.name, value, message, {path: bound})
     if spec.built is not None and value not in spec.built:
         return _not_built(spec, value, path)
     return None
@@ -168,14 +173,15 @@ def _not_known(spec: Spec, value: Any, path: str) -> Problem:
     )
 
 
-def _outside(spec: Spec, value: Any) -> str:
+def _outside(spec: Spec, value: Any) -> tuple[str, float] | None:
+    """Which bound a number oversteps."""
     if value is None or spec.kind not in ("int", "float"):
-        return ""
+        return None
     if spec.minimum is not None and value < spec.minimum:
-        return f"at least {spec.minimum}"
+        return "at least", spec.minimum
     if spec.maximum is not None and value > spec.maximum:
-        return f"at most {spec.maximum}"
-    return ""
+        return "at most", spec.maximum
+    return None
 
 
 def _not_built(spec: Spec, value: Any, path: str) -> Problem:
@@ -183,8 +189,9 @@ def _not_built(spec: Spec, value: Any, path: str) -> Problem:
         f"'{spec.name}'" if spec.kind == "bool" or not spec.choices else f"'{spec.name}': '{shown(value)}'"
     )
     works = [one for one in spec.built or () if one is not None]
-    nearest_that_works = spec.instead.get(value, spec.default)
-    if value in spec.instead:
+    better = [other for refused, other in spec.instead.items() if refused == value]
+    nearest_that_works = better[0] if better else spec.default
+    if better:
         advice = f"choose {shown(nearest_that_works)}"
     elif not works:
         advice = "take it out"
