@@ -12,7 +12,7 @@ import pytest
 from tuner.settings.fields import Spec
 from tuner.settings.run import dataset_specs, specs
 
-# key · type (i f b s) · default as JSON (! = must be given) · choices; "/" separates a key from its other names
+# key/other names of it · type (i f b s) · default as JSON (! = must be given) · choices
 CONFIG = """
 model_type s ! full lora
 model_family s !
@@ -258,9 +258,9 @@ conditioning s null
 LISTS = {
     "PRECISIONS": (
         "no_change int8-quanto int4-quanto int2-quanto fp8-quanto fp8uz-quanto nf4-bnb int4-torchao "
-        "int8-torchao int8dq-torchao int8dq-int4-torchao fp8-torchao fp8wo-torchao fp8-int4-torchao fp8-native "
-        "fp8-transformerengine int8-sdnq uint8-sdnq int16-sdnq uint16-sdnq fp16-sdnq fp8-sdnq int6-sdnq int5-sdnq "
-        "uint5-sdnq uint4-sdnq uint3-sdnq uint2-sdnq"
+        "int8-torchao int8dq-torchao int8dq-int4-torchao fp8-torchao fp8wo-torchao fp8-int4-torchao "
+        "fp8-native fp8-transformerengine int8-sdnq uint8-sdnq int16-sdnq uint16-sdnq fp16-sdnq fp8-sdnq "
+        "int6-sdnq int5-sdnq uint5-sdnq uint4-sdnq uint3-sdnq uint2-sdnq"
     ),
     "TARGETS": (
         "mmdit context context+ffs all all+ffs ai-toolkit tiny nano controlnet all+ffs+embedder "
@@ -274,8 +274,8 @@ LISTS = {
         "bnb-ademamix8bit bnb-ademamix-paged bnb-ademamix8bit-paged bnb-adam bnb-adam8bit bnb-adagrad "
         "bnb-adagrad8bit optimi-adamw optimi-stableadamw optimi-lion optimi-adam optimi-radam optimi-ranger "
         "optimi-adan optimi-sgd adamw_schedulefree adamw_schedulefree+aggressive adamw_schedulefree+no_kahan "
-        "prodigy soap muon torch-adam torch-adamw torch-sgd torch-radam torch-nadam torch-rmsprop torch-adagrad "
-        "torch-adadelta torch-adafactor torch-adamax torch-asgd torch-sparseadam"
+        "prodigy soap muon torch-adam torch-adamw torch-sgd torch-radam torch-nadam torch-rmsprop "
+        "torch-adagrad torch-adadelta torch-adafactor torch-adamax torch-asgd torch-sparseadam"
     ),
 }
 

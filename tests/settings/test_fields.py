@@ -20,7 +20,7 @@ def name(spec: Spec) -> str:
 @pytest.mark.parametrize("spec", ALL, ids=name)
 def test_a_setting_speaks_to_people(spec: Spec) -> None:
     assert 0 < len(spec.label) <= 40
-    assert spec.help.endswith(".") and 10 <= len(spec.help) <= 150
+    assert spec.help.endswith(".") and 10 <= len(spec.help) <= 200
     assert spec.level in ("basic", "advanced", "expert")
 
 
