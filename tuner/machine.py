@@ -5,6 +5,7 @@ Torch is never imported here: its build is read from the installed package's met
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import logging
 import os
@@ -68,6 +69,15 @@ def read(folder: Path | None = None) -> Reading:
         disk_free_gb=shutil.disk_usage(_existing(folder or Path.cwd())).free / GB,
         **_read_gpu(),
     )
+
+
+def release_freed_memory() -> None:
+    """Hands freed memory back to the system where glibc holds on to it: while a model is loaded, it would
+    hold as much again as the model.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def doctor(folder: Path | None = None) -> tuple[Finding, ...]:

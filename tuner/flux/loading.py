@@ -1,28 +1,44 @@
-"""Loads one part of a model at a time, from a diffusers folder or the hub: the same road for every FLUX."""
+"""Loads one part of a model at a time, from a folder, the hub or a single file: one road for every FLUX."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
 from transformers.utils.logging import disable_progress_bar
 
-from tuner.errors import Advice, ModelMissing, TunerError
+from tuner import machine
+from tuner.errors import Advice, ModelMissing
+from tuner.flux import single_file
+from tuner.flux.headers import AGAIN, entries
+from tuner.flux.single_file import Piece
 from tuner.flux.text import TextEncoders
+from tuner.flux.weights import Weights
 
 log = logging.getLogger(__name__)
 disable_progress_bar()
 
+Place = Callable[[str, Tensor, Tensor | None], nn.Module]
+"""(path of a linear layer, weight (out, in), bias (out,), as the file has them) -> the layer that takes its
+place, where it is to stay.
+"""
+_WEIGHTS = "diffusion_pytorch_model"
+_LARGE_VALUES = 2**22
+
 
 @dataclass(frozen=True)
 class Source:
-    """Where one part lies: a folder or hub name, and the subfolder in it (None for its root)."""
+    """Where one part lies: a folder or hub name, and the subfolder in it (None for its root); or a file."""
 
     place: str
     subfolder: str | None
@@ -30,10 +46,54 @@ class Source:
     variant: str | None = None
 
 
-def transformer(source: Source, dtype: torch.dtype, device: torch.device) -> FluxTransformer2DModel:
-    """The frozen transformer, in evaluation mode."""
-    model = _load(FluxTransformer2DModel, source, dtype=dtype)
-    return model.requires_grad_(False).eval().to(device)
+def transformer(
+    source: Source, dtype: torch.dtype, device: torch.device, place: Place | None = None
+) -> FluxTransformer2DModel:
+    """The frozen transformer on `device`, in evaluation mode, read tensor by tensor.
+
+    `place` makes each linear layer, for instance a quantized one; the rest is kept in `dtype`.
+    """
+    config, weights = _open_transformer(source)
+    with torch.device("meta"):
+        model = FluxTransformer2DModel.from_config(config)
+    weights.require({name: tensor.shape for name, tensor in model.state_dict().items()})
+    place = place or plain(dtype, device)
+    for path, layer in list(linears(model)):
+        bias = weights.read(f"{path}.bias") if layer.bias is not None else None
+        model.set_submodule(path, place(path, weights.read(f"{path}.weight"), bias))
+        if layer.weight.numel() >= _LARGE_VALUES:
+            machine.release_freed_memory()
+    for name, parameter in list(model.named_parameters()):
+        if parameter.is_meta:
+            owner, _, leaf = name.rpartition(".")
+            tensor = weights.read(name).to(device, dtype)
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+    return model.requires_grad_(False).eval()
+
+
+def originals(source: Source) -> Callable[[str], Tensor]:
+    """module path -> its weight (out, in) in float32 as it stands in the transformer's files."""
+    _, weights = _open_transformer(source)
+    return lambda path: weights.read(f"{path}.weight").float()
+
+
+def plain(dtype: torch.dtype, device: torch.device) -> Place:
+    """Places layers as they are."""
+
+    def place(_: str, weight: Tensor, bias: Tensor | None) -> nn.Linear:
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+        layer.weight = nn.Parameter(weight.to(device, dtype), requires_grad=False)
+        if bias is not None:
+            layer.bias = nn.Parameter(bias.to(device, dtype), requires_grad=False)
+        return layer
+
+    return place
+
+
+def linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+    for path, layer in model.named_modules():
+        if isinstance(layer, nn.Linear):
+            yield path, layer
 
 
 def vae(source: Source, dtype: torch.dtype, device: torch.device) -> AutoencoderKL:
@@ -42,15 +102,24 @@ def vae(source: Source, dtype: torch.dtype, device: torch.device) -> Autoencoder
 
 
 def text_encoders(
-    place: str, revision: str | None, dtype: torch.dtype, device: torch.device, num_tokens: int
+    source: Source,
+    dtype: torch.dtype,
+    device: torch.device,
+    num_tokens: int,
+    places: tuple[Place | None, Place | None] = (None, None),
 ) -> TextEncoders:
-    """CLIP-L and T5-XXL with their tokenizers, frozen."""
-    models = []
-    for kind, part in ((CLIPTextModel, "text_encoder"), (T5EncoderModel, "text_encoder_2")):
-        model = _load(kind, Source(place, part, revision), dtype=dtype)
-        models.append(model.requires_grad_(False).eval().to(device))
-    words = [_load(AutoTokenizer, Source(place, part, revision)) for part in ("tokenizer", "tokenizer_2")]
+    """CLIP-L and T5-XXL of a whole model with their tokenizers, frozen; `places` make their linear layers."""
+    models, words = [], []
+    for kind, part, place in zip(_ENCODERS, ("text_encoder", "text_encoder_2"), places, strict=True):
+        model = _load(kind, _part(source, part), dtype=dtype).requires_grad_(False).eval()
+        if place is not None:
+            _replace_linears(model, place)
+        models.append(model.to(device))
+        words.append(_load(AutoTokenizer, _part(source, part.replace("text_encoder", "tokenizer"))))
     return TextEncoders(words[0], models[0], words[1], models[1], num_tokens)
+
+
+_ENCODERS = (CLIPTextModel, T5EncoderModel)
 
 
 def scheduler_config(place: str, revision: str | None = None) -> dict[str, Any]:
@@ -58,7 +127,74 @@ def scheduler_config(place: str, revision: str | None = None) -> dict[str, Any]:
     return dict(_load(FlowMatchEulerDiscreteScheduler, Source(place, "scheduler", revision)).config)
 
 
+def _part(source: Source, name: str) -> Source:
+    return Source(source.place, name, source.revision, source.variant)
+
+
+def _replace_linears(model: nn.Module, place: Place) -> None:
+    for path, layer in list(linears(model)):
+        bias = None if layer.bias is None else layer.bias.data
+        model.set_submodule(path, place(path, layer.weight.data, bias))
+
+
+def _open_transformer(source: Source) -> tuple[dict[str, Any], Weights]:
+    """The config and the weights, whatever the source is."""
+    if single_file.is_single_file(source.place):
+        path = Path(source.place)
+        tensors = single_file.pieces(path)
+        return single_file.config(tensors, path), Weights(tensors, source.place)
+    _check_folder(source)
+    config = _read_json(_require(source, "config.json"))
+    index = _fetch(source, ".".join(filter(None, (_WEIGHTS, "safetensors.index", source.variant, "json"))))
+    if index is None:
+        names = [".".join(filter(None, (_WEIGHTS, source.variant, "safetensors")))]
+    else:
+        names = sorted(set(_read_json(index)["weight_map"].values()))
+    found = entries(_require(source, name) for name in names)
+    return config, Weights({name: (Piece(entry),) for name, entry in found.items()}, source.place)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelMissing(f"The file '{path}' is damaged.", AGAIN) from error
+
+
+def _require(source: Source, name: str) -> Path:
+    path = _fetch(source, name)
+    if path is None:
+        raise _not_fetched(source, FileNotFoundError(f"there is no '{name}'"))
+    return path
+
+
+def _fetch(source: Source, name: str) -> Path | None:
+    """A file of the part, downloaded where the place is a hub name; None where there is none."""
+    folder = Path(source.place)
+    if folder.is_dir():
+        path = folder / (source.subfolder or "") / name
+        return path if path.is_file() else None
+    try:
+        return Path(hf_hub_download(source.place, name, subfolder=source.subfolder, revision=source.revision))
+    except EntryNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _not_fetched(source, error) from error
+
+
 def _load(kind: Any, source: Source, **options: Any) -> Any:
+    _check_folder(source)
+    if source.variant and kind is not AutoTokenizer:
+        options["variant"] = source.variant
+    try:
+        return kind.from_pretrained(
+            source.place, subfolder=source.subfolder or "", revision=source.revision, **options
+        )
+    except (OSError, ValueError) as error:
+        raise _not_fetched(source, error) from error
+
+
+def _check_folder(source: Source) -> None:
     folder = Path(source.place) / (source.subfolder or "")
     if Path(source.place).exists() and not folder.is_dir():
         raise ModelMissing(
@@ -66,51 +202,23 @@ def _load(kind: Any, source: Source, **options: Any) -> Any:
             Advice("Choose the folder that holds model_index.json."),
         )
     if folder.is_dir():
-        _check_weights(folder)
-    if source.variant and kind not in (AutoTokenizer,):
-        options["variant"] = source.variant
-    try:
-        return kind.from_pretrained(
-            source.place, subfolder=source.subfolder or "", revision=source.revision, **options
+        entries(folder.glob("*.safetensors"))  # a cut file is named before a library stumbles over it
+
+
+def _not_fetched(source: Source, error: Exception) -> Exception:
+    if Path(source.place).exists():
+        return ModelMissing(
+            f"The model part '{source.subfolder}' in '{source.place}' cannot be read ({_first_line(error)}).",
+            Advice("Copy or download that folder again."),
         )
-    except (OSError, ValueError) as error:
-        if Path(source.place).exists():
-            raise ModelMissing(
-                f"The model part '{source.subfolder}' in '{source.place}' cannot be read "
-                f"({_first_line(error)}).",
-                Advice("Copy or download that folder again."),
-            ) from error
-        if type(error).__name__ == "GatedRepoError" or "gated" in str(error).lower():
-            raise
-        raise ModelMissing(
-            f"The model '{source.place}' was not found on this computer and could not be fetched.",
-            Advice(
-                "Give a folder that holds it, or check its name, the network and the login (`hf auth login`)."
-            ),
-        ) from error
-
-
-def _check_weights(folder: Path) -> None:
-    """A cut or empty weight file is named before a library stumbles over it."""
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            head = file.read(8)
-            length = int.from_bytes(head, "little")
-            if len(head) < 8 or length > path.stat().st_size:
-                raise TunerError(
-                    f"The weight file '{path}' is damaged.", Advice("Copy or download it again.")
-                )
-            try:
-                header = json.loads(file.read(length))
-            except ValueError as error:
-                raise TunerError(
-                    f"The weight file '{path}' is damaged.", Advice("Copy or download it again.")
-                ) from error
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        if 8 + length + max(ends, default=0) != path.stat().st_size:
-            raise TunerError(
-                f"The weight file '{path}' is not complete.", Advice("Copy or download it again.")
-            )
+    if type(error).__name__ == "GatedRepoError" or "gated" in str(error).lower():
+        return error
+    return ModelMissing(
+        f"The model '{source.place}' was not found on this computer and could not be fetched.",
+        Advice(
+            "Give a folder that holds it, or check its name, the network and the login (`hf auth login`)."
+        ),
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,3 +28,6 @@ TARGETS: dict[str, tuple[str, ...]] = {
 
 def names() -> tuple[str, ...]:
     return tuple(TARGETS)
+
+UNQUANTIZED = ("x_embedder", "context_embedder", "proj_out")
+"""The linear layers that stay as they are when the transformer is quantized: its ways in and its way out."""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Precision:
-    """`quantize(weight (out, in), bias (out,), device, dtype)` works where the weight lies, in pieces of rows,
-    and gives a linear layer on `device`; `dtype` is the format of its scales and bias. None where nothing is
-    quantized.
+    """`quantize(weight (out, in), bias (out,), device, dtype)` works where the weight lies, in pieces of
+    rows, and gives a linear layer on `device`; `dtype` is the format of its scales and bias. None where
+    nothing is quantized.
 
     `bytes_per_weight` counts the scales too, and is None where the weight stays in the format of the rest.
     `why` says what keeps a precision from working here, after "because"; `instead` is the nearest that works.

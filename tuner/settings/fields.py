@@ -12,6 +12,7 @@ Kind = Literal["bool", "int", "float", "str", "texts", "names", "json", "list"]
 Texts = tuple[str, ...]
 Items = tuple[Any, ...]
 Json = Mapping[str, Any]
+Why = str | Mapping[object, str]
 
 
 class About(TypedDict, total=False):
@@ -20,9 +21,7 @@ class About(TypedDict, total=False):
     level: Level
     choices: tuple[object, ...]  # allowed values; absent = anything of the right type
     built: tuple[object, ...]  # values that work; absent = all
-    why: (
-        str | Mapping[object, str]
-    )  # why the others, or each, do not work: what follows "because" in the refusal
+    why: Why  # why the others (or each of them) do not work here: what follows "because" in the refusal
     instead: Mapping[object, object]  # the nearest value that works, where it is not the default
     minimum: float
     maximum: float
@@ -51,7 +50,7 @@ class Spec:
     level: Level = "advanced"
     choices: tuple[object, ...] = ()
     built: tuple[object, ...] | None = None
-    why: str | Mapping[object, str] = ""
+    why: Why = ""
     instead: Mapping[object, object] = field(default_factory=dict)
     minimum: float | None = None
     maximum: float | None = None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
 import torch
+from PIL import Image
 
-from tuner.dataset.decoding import open_picture
-from tuner.dataset.index import Picture
+from tuner.dataset.decoding import open_mask, open_picture, open_reference
+from tuner.dataset.index import Picture, Size
 from tuner.flux import latents as lat
 from tuner.flux import loading, text
 from tuner.plan import sources
 from tuner.settings.run import RunSettings
 from tuner.training.feed import Caches
 from tuner.training.hardware import Hardware, free_memory
+from tuner.training.models import load_text_encoders
 
 T = TypeVar("T")
 
@@ -23,18 +25,13 @@ T = TypeVar("T")
 def encode_texts(
     settings: RunSettings, missing: Sequence[str], caches: Caches, hardware: Hardware
 ) -> Iterator[int]:
-    """Puts `pooled` and `embeddings` of each text into the cache; yields how many it has just put."""
-    encoders = loading.text_encoders(
-        sources.model_place(settings),
-        settings.model.revision,
-        hardware.dtype,
-        hardware.device,
-        sources.num_text_tokens(settings),
-    )
+    """Puts `pooled`, `embeddings` and `mask` of each text into the cache; yields how many it has just put."""
+    encoders = load_text_encoders(settings, hardware)
     for chunk in _chunks(missing, settings.dataset.text_encoder_batch_size):
-        pooled, embeddings = text.encode(chunk, encoders)
-        for one, vector, rows in zip(chunk, pooled, embeddings, strict=True):
-            caches.prompts.put(caches.prompt_key(one), {"pooled": vector.cpu(), "embeddings": rows.cpu()})
+        made = text.encode(chunk, encoders)
+        for one, pooled, embeddings, mask in zip(chunk, made.pooled, made.embeddings, made.mask, strict=True):
+            entry = {"pooled": pooled, "embeddings": embeddings, "mask": mask}
+            caches.prompts.put(caches.prompt_key(one), entry)
         yield len(chunk)
     del encoders
     free_memory(hardware.device)
@@ -43,27 +40,43 @@ def encode_texts(
 def encode_pictures(
     settings: RunSettings, missing: Sequence[Picture], caches: Caches, hardware: Hardware
 ) -> Iterator[int]:
-    """Puts `mean` and `std` (C, H/8, W/8) of each picture's posterior, in the transformer's scale; yields
-    how many it has just put.
+    """Puts `mean` and `std` (C, H/8, W/8) of each picture's posterior, in the transformer's scale, and those
+    of its references, with its mask beside them; yields how many pictures it has just put.
     """
     vae = load_vae(settings, hardware)
-    for chunk in _same_size_chunks(missing, settings.dataset.vae_batch_size):
-        pixels = torch.stack([_pixels(picture) for picture in chunk]).to(hardware.device, vae.dtype)
-        with torch.no_grad():
-            posterior = vae.encode(pixels).latent_dist
-        means = lat.normalize(posterior.mean, vae.config).cpu()
-        deviations = (posterior.std * vae.config.scaling_factor).cpu()
-        for picture, mean, deviation in zip(chunk, means, deviations, strict=True):
-            caches.latents.put(caches.latent_key(picture), {"mean": mean.clone(), "std": deviation.clone()})
+    size = settings.dataset.vae_batch_size
+    for chunk in _same_size_chunks(missing, size, lambda picture: picture.target_size):
+        _put_latents(vae, caches, {caches.latent_key(one): open_picture(one) for one in chunk})
+        pairs = [(picture, one) for picture in chunk for one in picture.references]
+        for group in _same_size_chunks(pairs, size, lambda pair: (pair[1].place or pair[0]).target_size):
+            _put_latents(
+                vae, caches, {caches.names.reference_key(*pair): open_reference(*pair) for pair in group}
+            )
+        for picture in chunk:
+            if picture.mask:
+                caches.latents.put(caches.names.mask_key(picture), {"mask": _mask(picture)})
         yield len(chunk)
     del vae
     free_memory(hardware.device)
 
 
+@torch.no_grad()
+def _put_latents(vae: torch.nn.Module, caches: Caches, images: Mapping[str, Image.Image]) -> None:
+    """Encodes images of one size, each under its key."""
+    pixels = torch.stack([to_pixels(image) for image in images.values()])
+    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+    means = lat.normalize(posterior.mean, vae.config)
+    deviations = posterior.std * vae.config.scaling_factor
+    for key, mean, deviation in zip(images, means, deviations, strict=True):
+        caches.latents.put(key, {"mean": mean, "std": deviation})
+
+
 def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
     """The VAE of these settings, in `vae_dtype`, with tiling and slicing as asked for."""
     dtype = torch.float32 if settings.model.vae_dtype == "fp32" else torch.bfloat16
-    source = loading.Source(sources.vae_place(settings), "vae", settings.model.revision)
+    source = loading.Source(
+        sources.vae_place(settings), "vae", settings.model.revision, settings.model.variant
+    )
     vae = loading.vae(source, dtype, hardware.device)
     if settings.memory.vae_enable_tiling:
         vae.enable_tiling()
@@ -72,17 +85,31 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
     return vae
 
 
-def _pixels(picture: Picture) -> torch.Tensor:
-    """(3, H, W) float32 in -1..1 of the resized and cropped picture."""
-    image = open_picture(picture)
+def to_pixels(image: Image.Image) -> torch.Tensor:
+    """(3, H, W) float32 in -1..1 of an RGB picture."""
+    return _bytes(image).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _mask(picture: Picture) -> torch.Tensor:
+    """(2, H/8, W/8) float16 in 0..1: red, and the mean of red, green and blue, averaged over each cell.
+
+    Every use of a mask follows from these two. In float16 the darkest speck of a cell, one step of one
+    colour of one pixel, is still above 0.
+    """
+    colours = _bytes(open_mask(picture)).float() / 255
+    planes = torch.stack([colours[..., 0], colours.mean(-1)])
+    return torch.nn.functional.avg_pool2d(planes, 8).half()
+
+
+def _bytes(image: Image.Image) -> torch.Tensor:
+    """(H, W, 3) uint8."""
     flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return flat.view(image.height, image.width, 3).permute(2, 0, 1).float() / 127.5 - 1
+    return flat.view(image.height, image.width, 3)
 
 
-def _same_size_chunks(pictures: Sequence[Picture], size: int) -> Iterator[list[Picture]]:
-    ordered = sorted(pictures, key=lambda picture: picture.target_size)
-    for _, group in groupby(ordered, key=lambda picture: picture.target_size):
-        yield from _chunks(list(group), size)
+def _same_size_chunks(items: Sequence[T], count: int, size: Callable[[T], Size]) -> Iterator[list[T]]:
+    for _, group in groupby(sorted(items, key=size), key=size):
+        yield from _chunks(list(group), count)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:

@@ -9,14 +9,16 @@ import torch
 from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora import Adapter
 from tuner.adapters.shape import LoraShape
-from tuner.flux import loading
+from tuner.flux import routes
 from tuner.flux.targets import TARGETS
+from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
-from tuner.plan import sources
 from tuner.settings.run import RunSettings
+from tuner.training.assistant import attach_assistant
 from tuner.training.hardware import Hardware
 from tuner.training.loop import Trainee
+from tuner.training.models import load_transformer
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Prepared:
 def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
     """Loads the transformer frozen, attaches the adapter, and builds the optimizer over it."""
     transformer, adapter = load_with_adapter(settings, hardware)
+    attach_assistant(settings, transformer, hardware)
     if settings.memory.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()
     choice = settings.optimization
@@ -38,15 +41,14 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
         choice.optimizer, adapter.parameters(), choice.learning_rate, _options(settings)
     )
     dice = torch.Generator(hardware.device).manual_seed(seed(settings))
-    trainee = Trainee(transformer, adapter.parameters(), optimizer, dice)
+    routing = _routing(settings, transformer, hardware)
+    trainee = Trainee(transformer, adapter.parameters(), optimizer, dice, adapter.disabled, routing)
     return Prepared(trainee, adapter, transformer.config.guidance_embeds)
 
 
 def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.nn.Module, Adapter]:
     """The frozen transformer with an untrained adapter inside: what training and previews share."""
-    place, subfolder = sources.transformer_place(settings)
-    source = loading.Source(place, subfolder, settings.model.revision, settings.model.variant)
-    transformer = loading.transformer(source, hardware.dtype, hardware.device)
+    transformer = load_transformer(settings, hardware)
     choice = settings.adapter
     shape = LoraShape(
         rank=choice.lora_rank,
@@ -57,6 +59,16 @@ def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.
         seed=seed(settings),
     )
     return transformer, algorithm(choice.lora_type).attach(transformer, shape)
+
+
+def _routing(settings: RunSettings, transformer: torch.nn.Module, hardware: Hardware) -> Routing | None:
+    """TREAD around the blocks, with dice of its own; it wraps gradient checkpointing, so it comes after it."""
+    config = settings.objective.tread_config
+    if config is None:
+        return None
+    num_blocks = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
+    dice = torch.Generator(hardware.device).manual_seed(seed(settings) + 2)
+    return Routing(transformer, routes.place(config, num_blocks), dice)
 
 
 def seed(settings: RunSettings) -> int:
