@@ -23,7 +23,7 @@ def entry(name: str, buckets: Iterable[int], repeats: int = 0, batch: int = 1, *
         for bucket, count in enumerate(buckets)
         for number in range(count)
     ]
-    return DatasetEntry(name, tuple(pictures), repeats, about.get("probability", 1.0), batch)
+    return DatasetEntry(name, tuple(pictures), repeats, about.pop("probability", 1.0), batch, **about)
 
 
 def index(*entries: DatasetEntry) -> DatasetIndex:

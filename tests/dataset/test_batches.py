@@ -10,15 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dataset.made import entry, index
+from tuner.dataset import counts
 from tuner.dataset.batches import Batch, Batches
-from tuner.dataset.counts import batches_per_epoch
 from tuner.dataset.index import DatasetEntry, DatasetIndex
+from tuner.errors import EmptyDataset
 
 THREE = index(
     entry("a", [5, 3], repeats=0, batch=2),
     entry("b", [4, 1], repeats=3, batch=2),
     entry("c", [2, 3], repeats=9, batch=2),
 )
+
+
+def an_epoch(of: DatasetIndex) -> int:
+    return sum(map(counts.batches, of.datasets))
 
 
 def take(batches: Batches, count: int) -> list[Batch]:
@@ -32,7 +37,7 @@ def seen(batches: list[Batch]) -> Counter[str]:
 def test_each_picture_is_seen_as_often_as_its_repeats_say() -> None:
     batches = Batches(THREE, seed=1)
     for epoch in (1, 2, 3):
-        drawn = seen(take(batches, batches_per_epoch(THREE)))
+        drawn = seen(take(batches, an_epoch(THREE)))
         assert batches.epoch == epoch
         assert drawn == {one.content: e.repeats + 1 for e in THREE.datasets for one in e.pictures}
 
@@ -59,7 +64,7 @@ def test_the_seed_makes_the_order() -> None:
 
 
 def test_epochs_differ() -> None:
-    batches, count = Batches(THREE, seed=1), batches_per_epoch(THREE)
+    batches, count = Batches(THREE, seed=1), an_epoch(THREE)
     assert take(batches, count) != take(batches, count)
 
 
@@ -126,6 +131,67 @@ def test_datasets_are_mixed_by_weight() -> None:
     assert share_of_a(likely, large, "uniform") == pytest.approx(0.75, abs=0.08)
 
 
+def datasets(batches: list[Batch]) -> str:
+    return "".join(batch.dataset for batch in batches)
+
+
+def test_a_dataset_joins_and_leaves_with_an_epoch() -> None:
+    whole, late = entry("a", [3]), entry("b", [2], start_epoch=2, end_epoch=3)
+    drawn = datasets(take(Batches(index(whole, late), seed=1), 3 + 5 + 5 + 3 + 3))
+    epochs = [drawn[:3], drawn[3:8], drawn[8:13], drawn[13:16], drawn[16:]]
+    assert ["".join(sorted(one)) for one in epochs] == ["aaa", "aaabb", "aaabb", "aaa", "aaa"]
+
+
+def test_a_dataset_joins_and_leaves_with_a_step() -> None:
+    """Steps count from 1, both ends belong to the window, and each step takes two batches."""
+    whole, some = entry("a", [40]), entry("b", [40], start_step=3, end_step=6)
+    drawn = datasets(take(Batches(index(whole, some), seed=1, accumulation=2), 40))
+    assert "b" not in drawn[:4] + drawn[12:] and drawn[4:12].count("b") >= 2
+
+
+def test_a_dataset_that_joins_within_an_epoch_is_seen_whole() -> None:
+    whole, late = entry("a", [30]), entry("b", [4], repeats=1, start_step=10)
+    batches = Batches(index(whole, late), seed=1)
+    drawn = take(batches, 38)
+    assert batches.epoch == 1 and seen(drawn)["b 0 0"] == 2
+    next(batches)
+    assert batches.epoch == 2
+
+
+def test_epochs_in_which_nothing_takes_part_are_passed_over() -> None:
+    batches = Batches(index(entry("a", [2], end_epoch=2), entry("b", [1], start_epoch=5)), seed=1)
+    assert datasets(take(batches, 6)) == "aaaabb" and batches.epoch == 6
+
+
+@pytest.mark.parametrize("window", [{"end_epoch": 2}, {"end_step": 6}])
+def test_when_all_have_left_there_is_nothing_more(window: dict[str, int]) -> None:
+    batches = Batches(index(entry("a", [3], **window)), seed=1)
+    assert len(take(batches, 6)) == 6
+    with pytest.raises(EmptyDataset, match="after step 6") as caught:
+        next(batches)
+    assert caught.value.advice[0].change == {"optimization.max_train_steps": 6}
+
+
+def windows(seed: int = 1) -> Batches:
+    some = index(entry("a", [5, 3], batch=2), entry("b", [4], repeats=1, start_step=4, end_step=9))
+    return Batches(some, seed, accumulation=3)
+
+
+@pytest.mark.parametrize("drawn", [6, 12, 27, 30, 60])
+def test_a_resume_keeps_to_the_windows(drawn: int) -> None:
+    whole, begun, resumed = take(windows(), drawn + 50), windows(), windows()
+    take(begun, drawn)
+    assert resumed.load_state(json.loads(json.dumps(begun.state())))
+    assert take(resumed, 50) == whole[drawn:] and "b" not in datasets(whole[27:])
+
+
+def test_other_data_still_knows_the_step() -> None:
+    begun, other = windows(), windows(seed=2)
+    take(begun, 27)
+    assert not other.load_state(begun.state())
+    assert "b" not in datasets(take(other, 60))
+
+
 def test_an_index_without_pictures_is_refused() -> None:
     with pytest.raises(ValueError, match="no batches"):
         Batches(index(), seed=1)
@@ -151,7 +217,7 @@ def test_what_is_counted_is_drawn(shapes: list[tuple], seed: int, sampling: str)
         for n, (sizes, repeats, batch, probability) in enumerate(shapes)
     ]
     batches = Batches(index(*entries), seed, sampling)
-    drawn = seen(take(batches, batches_per_epoch(index(*entries))))
+    drawn = seen(take(batches, an_epoch(index(*entries))))
     assert batches.epoch == 1
     assert drawn == {one.content: e.repeats + 1 for e in entries for one in e.pictures}
     next(batches)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.dataset.made import entry, index
-from tuner.dataset.counts import batches_per_epoch, buckets, counts, least_repeats, require_enough
+from tuner.dataset.counts import buckets, counts, least_repeats, require_enough
 from tuner.errors import DatasetTooSmall
 
 
@@ -20,26 +20,13 @@ from tuner.errors import DatasetTooSmall
 def test_an_epoch_is_counted_as_it_is_drawn(
     sizes: list[int], repeats: int, batch: int, samples: int, batches: int
 ) -> None:
-    (one,) = counts(index(entry("set", sizes, repeats, batch)), 1).datasets
+    (one,) = counts(index(entry("set", sizes, repeats, batch)))
     assert (one.samples_per_epoch, one.batches_per_epoch) == (samples, batches)
     assert sum(one.buckets.values()) == sum(sizes)
 
 
-def test_steps_take_the_batches_of_all_datasets() -> None:
-    both = index(entry("a", [5], batch=2), entry("b", [4], repeats=1))
-    assert batches_per_epoch(both) == 11
-    assert counts(both, 4).steps_per_epoch == 3
-    assert counts(both, 1).steps_per_epoch == 11
-
-
 def test_buckets_have_the_names_of_their_sizes() -> None:
     assert buckets(entry("a", [2, 3])) == {"64x64": 2, "128x64": 3}
-
-
-def test_duration_by_steps_or_by_epochs() -> None:
-    one = counts(index(entry("a", [5])), 2)
-    assert one.duration(7, 0) == (7, 3)
-    assert one.duration(None, 4) == (12, 4)
 
 
 @pytest.mark.parametrize(

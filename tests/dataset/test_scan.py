@@ -190,6 +190,30 @@ def test_a_random_crop_aspect_stays_with_its_picture(tmp_path: Path) -> None:
     assert len({picture.target_size for picture in first.pictures}) == 2
 
 
+def test_a_sample_of_a_folder_stays_the_same(tmp_path: Path) -> None:
+    pictures(tmp_path, *(f"{n}.png" for n in range(20)))
+    pictures(tmp_path, "3.png", size=(8, 8))
+    some = names(scan(settings(dataset(tmp_path, max_num_samples=7))))
+    assert len(some) in (6, 7) and some == sorted(some, key=lambda name: int(name[:-4]))
+    assert names(scan(settings(dataset(tmp_path, max_num_samples=7)))) == some
+    assert names(scan(settings(dataset(tmp_path, "other", max_num_samples=7)))) != some
+    assert len(scan(settings(dataset(tmp_path, max_num_samples=99))).pictures) == 19
+
+
+def test_what_else_a_dataset_says_is_kept(tmp_path: Path) -> None:
+    one = dataset(
+        pictures(tmp_path, "a.png"),
+        is_regularisation_data=True,
+        timestep_sampling_offset=-0.5,
+        start_step=3,
+        end_epoch=4,
+        end_step=0,
+    )
+    (entry,) = scan(settings(one)).datasets
+    assert entry.is_regularisation and entry.timestep_offset == -0.5
+    assert (entry.start_epoch, entry.start_step, entry.end_epoch, entry.end_step) == (1, 3, 4, None)
+
+
 def two_shapes(folder: Path) -> Path:
     pictures(folder, "a.png", "b.png", "c.png")
     return pictures(folder, "wide.png", size=LANDSCAPE)

@@ -1,4 +1,4 @@
-"""How much an epoch holds: samples, batches and steps as they are really drawn, and what would be too few."""
+"""How much an epoch holds: samples and batches as they are really drawn, and what would be too few."""
 
 from __future__ import annotations
 
@@ -19,32 +19,12 @@ class DatasetCounts:
     buckets: dict[str, int]
 
 
-@dataclass(frozen=True)
-class Counts:
-    """All datasets in one epoch; a step takes `gradient_accumulation_steps` batches."""
-
-    datasets: tuple[DatasetCounts, ...]
-    steps_per_epoch: int
-
-    def duration(self, max_train_steps: int | None, num_epochs: int) -> tuple[int, int]:
-        """(steps, epochs) of a whole run; the steps decide where they are given."""
-        if max_train_steps:
-            return max_train_steps, math.ceil(max_train_steps / self.steps_per_epoch)
-        return num_epochs * self.steps_per_epoch, num_epochs
-
-
-def counts(index: DatasetIndex, accumulation: int) -> Counts:
-    """What one epoch holds."""
-    datasets = tuple(
+def counts(index: DatasetIndex) -> tuple[DatasetCounts, ...]:
+    """What an epoch holds of each dataset, where it takes part."""
+    return tuple(
         DatasetCounts(entry.id, len(entry.pictures) * (entry.repeats + 1), batches(entry), buckets(entry))
         for entry in index.datasets
     )
-    return Counts(datasets, math.ceil(batches_per_epoch(index) / accumulation))
-
-
-def batches_per_epoch(index: DatasetIndex) -> int:
-    """Of all datasets together."""
-    return sum(batches(entry) for entry in index.datasets)
 
 
 def batches(entry: DatasetEntry) -> int:

@@ -103,6 +103,12 @@ class DatasetEntry:
             found.setdefault(picture.target_size, []).append(picture)
         return {size: tuple(pictures) for size, pictures in found.items()}
 
+    def takes_part(self, epoch: int, step: int) -> bool:
+        """Both count from 1; the step is the one that is being made."""
+        begun = epoch >= self.start_epoch and step >= self.start_step
+        over = epoch > (self.end_epoch or epoch) or step > (self.end_step or step)
+        return begun and not over
+
 
 @dataclass(frozen=True)
 class DatasetIndex:

@@ -7,7 +7,7 @@ import json
 
 from tuner.dataset.index import Companion, Picture, Placement, Size
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when decoding, resizing or tokenizing gives other numbers; old entries are then not found."""
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from tuner.dataset import counts, decoding, geometry
 from tuner.dataset.captions import CaptionProblem, captions_of
@@ -98,6 +99,7 @@ def _scanned(
 ) -> tuple[DatasetEntry, list[LeftOut]]:
     """One dataset, and what is left out of it."""
     files, unreadable = found[rules.folder]
+    files = _sampled(files, rules)
     partners = [partner(other, found[other.folder][0]) for other in rules.companions]
     judged = [_judge(path, facts[path], rules) for path in files]
     judged = [
@@ -110,6 +112,15 @@ def _scanned(
         raise _empty(rules, len(files), left_out)
     _require_pairs(usable, partners, rules)
     return _entry(rules, usable), left_out
+
+
+def _sampled(files: list[Path], rules: Rules) -> list[Path]:
+    """At most `max_num_samples`, drawn by the dataset's id, in their order; before anything is left out."""
+    most = rules.settings.max_num_samples
+    if not most or most >= len(files):
+        return files
+    chosen = set(Random(rules.settings.id).sample(files, most))
+    return [path for path in files if path in chosen]
 
 
 def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
@@ -166,9 +177,14 @@ def _entry(rules: Rules, pictures: list[Picture]) -> DatasetEntry:
         timestep_offset=one.timestep_sampling_offset,
         start_epoch=one.start_epoch,
         start_step=one.start_step,
-        end_epoch=one.end_epoch,
-        end_step=one.end_step,
+        end_epoch=_end(one.end_epoch),
+        end_step=_end(one.end_step),
     )
+
+
+def _end(given: int | None) -> int | None:
+    """0 and below mean never, as in SimpleTuner."""
+    return given if given and given > 0 else None
 
 
 def _oversubscribed(index: DatasetIndex, accumulation: int) -> DatasetIndex:

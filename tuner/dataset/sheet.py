@@ -6,20 +6,19 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.dataset.counts import counts
+from tuner.dataset.duration import duration
 from tuner.dataset.index import DatasetIndex, LeftOut, Picture
 from tuner.settings.run import RunSettings
 
 
 def sheet(index: DatasetIndex, settings: RunSettings) -> dict[str, Any]:
     """`crop_top_left` is null where the offset is drawn; `excluded` says why a file is left out."""
-    asked = settings.optimization
-    epoch = counts(index, asked.gradient_accumulation_steps)
-    steps, epochs = epoch.duration(asked.max_train_steps, asked.num_epochs)
+    length = duration(index, settings)
     return {
-        "datasets": [asdict(one) for one in epoch.datasets],
-        "steps_per_epoch": epoch.steps_per_epoch,
-        "max_train_steps": steps,
-        "num_train_epochs": epochs,
+        "datasets": [asdict(one) for one in counts(index)],
+        "steps_per_epoch": length.steps_per_epoch,
+        "max_train_steps": length.num_steps,
+        "num_train_epochs": length.num_epochs,
         "pictures": [_used(one) for one in index.pictures] + [_excluded(one) for one in index.left_out],
     }
 

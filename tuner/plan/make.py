@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tuner.dataset import counts
+from tuner.dataset.duration import duration
 from tuner.dataset.geometry import settle
 from tuner.dataset.index import DatasetIndex
 from tuner.errors import (
     Advice,
-    CheckpointMismatch,
     ModelMissing,
     Problem,
     SettingsInvalid,
     WillNotFit,
 )
 from tuner.events import PHASES
-from tuner.files.run_folder import STATE_FILE, RunFolder
+from tuner.files import checkpoint
+from tuner.files.run_folder import RunFolder
+from tuner.flux import routes
 from tuner.machine import Reading
-from tuner.plan import sources
-from tuner.plan.memory import Need, forecast
+from tuner.plan import resume, sources
+from tuner.plan.memory import Need, forecast, shape
 from tuner.plan.phases import Phase, Plan
+from tuner.settings import flavours
 from tuner.settings.run import RunSettings
 
 
@@ -30,17 +32,19 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
 
     Raises DatasetTooSmall, ModelMissing, CheckpointMismatch, and SettingsInvalid where no step is left to do.
     """
+    told, settings = flavours.notes(settings), flavours.settled(settings)
     folder = RunFolder(Path(settings.saving.output_dir))
     index = settle(index, settings.optimization.seed or 0)
     accumulation = settings.optimization.gradient_accumulation_steps
     counts.require_enough(index, accumulation)
-    asked = settings.optimization
-    num_steps, _ = counts.counts(index, accumulation).duration(asked.max_train_steps, asked.num_epochs)
-    resume_from = _resume_from(settings, folder)
-    first_step = _step_of(resume_from) if resume_from else 0
+    length = duration(index, settings)
+    num_steps = length.num_steps
+    resume_from, damaged = resume.resume_from(settings, folder)
+    first_step = checkpoint.step(resume_from) if resume_from else 0
     if first_step >= num_steps:
         raise SettingsInvalid(_already_finished(settings, folder, first_step))
     _check_model(settings)
+    _check_routes(settings)
     needs = forecast(settings, index, machine)
     return Plan(
         settings=settings,
@@ -48,9 +52,11 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
         index=index,
         phases=_phases(settings, index, needs, num_steps, first_step),
         num_steps=num_steps,
+        epoch_ends=length.epoch_ends,
         resume_from=resume_from,
         first_step=first_step,
-        notes=(*index.notes, *_tight(needs, machine)),
+        damaged=damaged,
+        notes=(*told, *index.notes, *map(resume.passed_over, damaged), *_tight(needs, machine)),
     )
 
 
@@ -63,35 +69,6 @@ def refuse_misfit(plan: Plan, machine: Reading) -> None:
             f"the model alone needs about {need:.0f} GB.",
             Advice("Choose a smaller preset, or the practice model."),
         )
-
-
-def _resume_from(settings: RunSettings, folder: RunFolder) -> Path | None:
-    """ "latest", nothing, or a checkpoint's name; of a path only the last part counts, as in SimpleTuner."""
-    asked = settings.saving.resume_from_checkpoint
-    if not asked:
-        return None
-    found = folder.checkpoints()
-    if asked == "latest":
-        return found[-1] if found else None
-    named = folder.path / Path(asked).name
-    if named not in found:
-        steps = ", ".join(path.name for path in found) or "none"
-        raise CheckpointMismatch(
-            f"There is no checkpoint '{named.name}' in '{folder.path}' (there: {steps}).",
-            Advice("Go on from the latest one.", {"saving.resume_from_checkpoint": "latest"}),
-        )
-    return named
-
-
-def _step_of(checkpoint: Path) -> int:
-    path = checkpoint / STATE_FILE
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["global_step"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointMismatch(
-            f"The checkpoint '{checkpoint}' cannot be read: its {STATE_FILE} is damaged or missing.",
-            Advice("Delete that folder; the run goes on from the one before."),
-        ) from error
 
 
 def _already_finished(settings: RunSettings, folder: RunFolder, step: int) -> Problem:
@@ -159,3 +136,17 @@ def _check_model(settings: RunSettings) -> None:
                     "Give the folder that holds model_index.json, or a Hugging Face name such as owner/name."
                 ),
             )
+
+
+def _check_routes(settings: RunSettings) -> None:
+    """TREAD's blocks exist in this very transformer."""
+    config = settings.objective.tread_config
+    if config is None:
+        return
+    try:
+        routes.place(config, shape(settings).num_blocks)
+    except routes.RoutesInvalid as wrong:
+        change = {"objective.tread_config": wrong.mended} if wrong.mended else {}
+        raise SettingsInvalid(
+            Problem("objective.tread_config", "tread_config", config, str(wrong), change)
+        ) from wrong

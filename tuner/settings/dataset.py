@@ -49,12 +49,7 @@ class ImageDataset:
         built=("discovery", "json", "filesystem"),
     )
     max_num_samples: int | None = setting(
-        None,
-        "At most",
-        "Uses only so many pictures, always the same ones.",
-        level="expert",
-        minimum=1,
-        built=(None,),
+        None, "At most", "Uses only so many pictures, always the same ones.", level="expert", minimum=1
     )
     resolution: float | None = setting(
         None, "Resolution", "Size to train at; its unit stands below.", level="basic", minimum=0
@@ -166,30 +161,32 @@ class ImageDataset:
         None, "Batch size", "Another batch size for this dataset.", level="expert", minimum=1
     )
     start_epoch: int = setting(
-        1, "From epoch", "The dataset joins with this epoch.", level="expert", minimum=1, built=(1,)
+        1, "From epoch", "The dataset joins with this epoch.", level="expert", minimum=1
     )
-    start_step: int = setting(
-        0, "From step", "The dataset joins with this step.", level="expert", minimum=0, built=(0,)
-    )
+    start_step: int = setting(0, "From step", "The dataset joins with this step.", level="expert", minimum=0)
     end_epoch: int | None = setting(
-        None, "To epoch", "The dataset leaves after this epoch.", level="expert", built=(None,)
+        None, "To epoch", "The dataset leaves after this epoch; 0 means never.", level="expert"
     )
     end_step: int | None = setting(
-        None, "To step", "The dataset leaves after this step.", level="expert", built=(None,)
+        None, "To step", "The dataset leaves after this step; 0 means never.", level="expert"
     )
     is_regularisation_data: bool = setting(
         False,
         "Regularisation",
         "These pictures keep the model as it is, instead of teaching it.",
         level="expert",
-        built=(False,),
         aliases=("is_regularization_data",),
     )
     timestep_sampling_offset: float = setting(
-        0.0, "Noise offset", "Shifts the noise levels of this dataset.", level="expert", built=(0.0,)
+        0.0, "Noise offset", "Shifts the noise levels of this dataset.", level="expert"
     )
     slider_strength: float | None = setting(
-        None, "Slider side", "Which end of a slider LoRA these pictures show.", level="expert", built=(None,)
+        None,
+        "Slider side",
+        "Which end of a slider LoRA these pictures show.",
+        level="expert",
+        built=(None,),
+        why="no slider LoRAs, which learn two opposite ends, are trained here",
     )
     cache_dir_vae: str | None = setting(
         None, "Cache folder", "Another folder for encoded pictures.", level="expert", moot=CACHES

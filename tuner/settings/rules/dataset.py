@@ -88,6 +88,29 @@ def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
         )
 
 
+def _windows(settings: RunSettings) -> Iterator[Problem]:
+    """A run begins with some dataset, and no dataset leaves before it comes."""
+    active = settings.active_datasets
+    if active and all(one.start_epoch > 1 or one.start_step > 1 for one in active):
+        first = active[0]
+        yield problem(
+            f"datasets.{first.id}.start_step",
+            first.start_step,
+            "No dataset takes part in the first step; let one start with epoch 1 and step 1.",
+            {f"datasets.{first.id}.start_epoch": 1, f"datasets.{first.id}.start_step": 0},
+        )
+    for one in active:
+        for unit in ("epoch", "step"):
+            start, end = getattr(one, f"start_{unit}"), getattr(one, f"end_{unit}")
+            if end and 0 < end < start:
+                yield problem(
+                    f"datasets.{one.id}.end_{unit}",
+                    end,
+                    f"Dataset '{one.id}' leaves after {unit} {end}, before it joins with {unit} {start}.",
+                    {f"datasets.{one.id}.end_{unit}": None},
+                )
+
+
 def _conditioning(settings: RunSettings) -> Iterator[Problem]:
     """Masks and references know what they are and whose they are."""
     used = {other.id for one in settings.active_datasets for other in settings.companions(one)}
@@ -148,5 +171,5 @@ def _meant(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{found}'?)" if found else ""
 
 
-RULES: tuple[Rule, ...] = (_some_dataset, _conditioning, _companions)
+RULES: tuple[Rule, ...] = (_some_dataset, _windows, _conditioning, _companions)
 DATASET_RULES: tuple[DatasetRule, ...] = (_identity, _captions, _geometry)
