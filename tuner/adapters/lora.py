@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -73,6 +74,22 @@ class Adapter:
         finally:
             for layer in self._layers.values():
                 layer.enable_adapters(True)
+
+    @contextmanager
+    def strength(self, value: float) -> Iterator[None]:
+        """The adapter with its effect multiplied by `value`, for previews."""
+        before = [layer.scaling[_PEFT_NAME] for layer in self._layers.values()]
+        for layer in self._layers.values():
+            layer.scaling[_PEFT_NAME] *= value
+        try:
+            yield
+        finally:
+            for layer, scaling in zip(self._layers.values(), before, strict=True):
+                layer.scaling[_PEFT_NAME] = scaling
+
+    def config(self) -> Mapping[str, Any] | None:
+        """None: only a LyCORIS needs a file that says how it was built."""
+        return None
 
     def _weights(self) -> Iterator[tuple[str, nn.Parameter]]:
         for name, layer in self._layers.items():

@@ -1,4 +1,4 @@
-"""user_prompt_library.json: short name -> prompt, or -> an object that holds it."""
+"""user_prompt_library.json: short name -> prompt, or -> an object with it and perhaps `adapter_strength`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ NAME = "user_prompt_library.json"
 def read(document: Mapping[str, Any]) -> tuple[list[SamplePrompt], list[Problem]]:
     prompts, problems = [], []
     for name, entry in document.items():
-        text = _prompt(entry)
+        text, strength = _prompt(entry), _strength(entry)
         if text is None:
             message = f"The prompt '{name}' must be a text, or an object with a text under \"prompt\"."
             problems.append(Problem("library", name, entry, message))
+        elif isinstance(strength, bool) or not isinstance(strength, int | float | None):
+            message = f"The 'adapter_strength' of the prompt '{name}' must be a number."
+            problems.append(Problem("library", name, entry, message))
         else:
-            prompts.append(SamplePrompt(name, text))
+            prompts.append(SamplePrompt(name, text, strength))
     return prompts, problems
 
 
@@ -29,6 +32,10 @@ def write(document: Mapping[str, Any], after: Sequence[SamplePrompt]) -> dict[st
         one.name: document[one.name] if _prompt(document.get(one.name)) == one.prompt else one.prompt
         for one in after
     }
+
+
+def _strength(entry: Any) -> Any:
+    return entry.get("adapter_strength") if isinstance(entry, Mapping) else None
 
 
 def _prompt(entry: Any) -> str | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ADAPTER_FILE = "pytorch_lora_weights.safetensors"
+EMA_ADAPTER_FILE = f"ema/{ADAPTER_FILE}"
+LYCORIS_FILE = "lycoris_config.json"
 STATE_FILE = "training_state.json"
 """Inside a checkpoint, named as SimpleTuner names them."""
+OPTIMIZER_FILE, DICE_FILE = "optimizer.safetensors", "random_states.safetensors"
+"""SimpleTuner has pickles in their places; loading a pickle would run whatever program stands in it."""
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)(-rolling)?")
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,22 @@ class RunFolder:
     def sheet(self) -> Path:
         return self.path / "sheet.png"
 
-    def checkpoint(self, step: int) -> Path:
-        return self.path / f"checkpoint-{step}"
+    def checkpoint(self, step: int, rolling: bool = False) -> Path:
+        return self.path / f"checkpoint-{step}{'-rolling' if rolling else ''}"
 
     def checkpoints(self) -> list[Path]:
-        """Finished checkpoints, oldest first; half-written ones carry another name and are not seen."""
-        found = [p for p in self.path.glob("checkpoint-*") if p.is_dir() and p.name.split("-")[1].isdigit()]
-        return sorted(found, key=lambda p: int(p.name.split("-")[1]))
+        """Finished checkpoints of both rows, oldest first; half-written ones carry another name and are not
+        seen.
+        """
+        found = [p for p in self.path.glob("checkpoint-*") if _CHECKPOINT.fullmatch(p.name) and p.is_dir()]
+        return sorted(found, key=lambda p: (step_of(p), not is_rolling(p)))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step in the name of a checkpoint."""
+    return int(checkpoint.name.split("-")[1])
+
+
+def is_rolling(checkpoint: Path) -> bool:
+    """Whether it belongs to the row in which each new one replaces the oldest."""
+    return checkpoint.name.endswith("-rolling")

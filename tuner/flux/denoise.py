@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tuner.flux.objective import Conditions, predict_velocity, shifted
+from tuner.flux.objective import Conditions, predict_velocity
+from tuner.flux.sigmas import AutoShift, shifted
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class RealGuidance:
+    """Classifier-free guidance for flavours without distilled guidance: v = u + scale * (c - u).
+
+    `negative` are the conditions of u, for as many items as there are pictures; `first` is the step, counted
+    from 0, with which it begins (an index, not a sigma): the steps before it take c alone.
+    """
+
+    scale: float
+    negative: Conditions
+    first: int = 0
 
 
 def sampling_sigmas(num_steps: int, num_tokens: int, scheduler: Mapping[str, Any]) -> Tensor:
@@ -20,9 +37,7 @@ def sampling_sigmas(num_steps: int, num_tokens: int, scheduler: Mapping[str, Any
     """
     sigmas = torch.linspace(1.0, 1 / num_steps, num_steps)
     if scheduler.get("use_dynamic_shifting"):
-        low, high = scheduler.get("base_image_seq_len", 256), scheduler.get("max_image_seq_len", 4096)
-        slope = (scheduler["max_shift"] - scheduler["base_shift"]) / (high - low)
-        sigmas = shifted(sigmas, math.exp(scheduler["base_shift"] + slope * (num_tokens - low)))
+        sigmas = shifted(sigmas, AutoShift.of(scheduler).at(num_tokens))
     else:
         sigmas = shifted(sigmas, scheduler.get("shift", 1.0))
     return torch.cat([sigmas, torch.zeros(1)])
@@ -35,20 +50,25 @@ def denoise(
     conditions: Conditions,
     sigmas: Tensor,
     guidance: float | None,
+    real: RealGuidance | None = None,
 ) -> Tensor:
-    """(B, C, H, W) noise to latents; `guidance` is None where the flavour embeds none."""
+    """(B, C, H, W) noise to latents; `guidance` is None where the flavour embeds none.
+
+    With `real` guidance each step takes two passes, both with the same embedded guidance.
+    """
     latents = noise
     embedded = None if guidance is None else torch.full((len(noise),), guidance, device=noise.device)
-    for now, following in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
+    for step, (now, following) in enumerate(pairwise(sigmas.tolist())):
         at = torch.full((len(latents),), now, device=latents.device)
-        velocity = predict_velocity(transformer, latents, at, conditions, embedded)
-        latents = (latents.float() + (following - now) * velocity.float()).to(noise.dtype)
+        velocity = predict_velocity(transformer, latents, at, conditions, embedded).float()
+        if real is not None and step >= real.first:
+            other = predict_velocity(transformer, latents, at, real.negative, embedded).float()
+            velocity = other + real.scale * (velocity - other)
+        latents = (latents.float() + (following - now) * velocity).to(noise.dtype)
     return latents
 
 
-def initial_noise(channels: int, height: int, width: int, seed: int) -> Tensor:
-    """(1, C, H, W) float32 noise of a seed, drawn on the CPU so that every machine starts from the same
-    picture.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((1, channels, height, width), generator=generator)
+def initial_noise(channels: int, height: int, width: int, seed: int, device: torch.device = CPU) -> Tensor:
+    """(1, C, H, W) float32 noise of a seed. Drawn on the CPU every machine starts from the same picture."""
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn((1, channels, height, width), generator=generator, device=device)

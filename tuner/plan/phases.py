@@ -28,13 +28,18 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything `training.run` needs. `num_steps` counts the updates of the whole run, resumed or not."""
+    """Everything `training.run` needs. `num_steps` counts the updates of the whole run, resumed or not;
+    `epoch_ends` are the steps with which its epochs end; `damaged` are checkpoints that are passed over, and
+    deleted when the run begins.
+    """
 
     settings: RunSettings
     folder: RunFolder
     index: DatasetIndex
     phases: tuple[Phase, ...]
     num_steps: int
+    epoch_ends: tuple[int, ...]
     resume_from: Path | None = None
     first_step: int = 0
+    damaged: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()

@@ -4,15 +4,18 @@ previews it wants.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from tuner.dataset import keys
-from tuner.dataset.index import DatasetIndex, Picture
+from tuner.dataset.index import Companion, DatasetIndex, Picture
 from tuner.flux.fingerprint import fingerprint
+from tuner.settings.prompts import READY_MADE
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
-from tuner.settings.sampling import preview_sizes
+from tuner.settings.sampling import SamplePrompt, preview_sizes
 
 
 def model_place(settings: RunSettings) -> str:
@@ -33,6 +36,13 @@ def transformer_place(settings: RunSettings) -> tuple[str, str | None]:
     return own, None if subfolder == "none" else subfolder
 
 
+def assistant_place(settings: RunSettings) -> str | None:
+    """The file, folder or hub name of the assistant LoRA: what was given, else the flavour's own."""
+    if settings.adapter.disable_assistant_lora:
+        return None
+    return settings.adapter.assistant_lora_path or settings.flavour.assistant
+
+
 def num_text_tokens(settings: RunSettings) -> int:
     """The length to which T5 pads: the setting, else what the flavour was trained with."""
     return settings.model.tokenizer_max_length or settings.flavour.num_text_tokens
@@ -51,6 +61,18 @@ class CacheNames:
 
     def latent_key(self, picture: Picture) -> str:
         return keys.latent_key(picture, f"{self.vae}-{self.vae_dtype}")
+
+    def mask_key(self, picture: Picture) -> str:
+        return keys.mask_key(picture)
+
+    def reference_key(self, picture: Picture, reference: Companion) -> str:
+        return keys.reference_key(picture, reference, f"{self.vae}-{self.vae_dtype}")
+
+    def picture_keys(self, picture: Picture) -> tuple[str, ...]:
+        """All entries that a picture needs: its latents, its mask, its references."""
+        mask = [self.mask_key(picture)] if picture.mask else []
+        references = [self.reference_key(picture, one) for one in picture.references]
+        return (self.latent_key(picture), *mask, *references)
 
     def prompt_key(self, text: str) -> str:
         return keys.prompt_key(text, f"{self.encoders}-{self.num_text_tokens}")
@@ -82,30 +104,68 @@ def texts(settings: RunSettings, index: DatasetIndex) -> tuple[str, ...]:
     wanted = [caption for picture in index.pictures for caption in picture.captions]
     if settings.objective.caption_dropout_probability > 0:
         wanted.append("")
-    wanted += [request.prompt for request in previews(settings)]
+    if requests := previews(settings):
+        wanted += preview_texts(settings, requests)
     return tuple(dict.fromkeys(wanted))
 
 
-def previews(settings: RunSettings) -> tuple[SampleRequest, ...]:
-    """The previews of every round: each prompt at each size, all from the same seed."""
+def preview_texts(settings: RunSettings, requests: Sequence[SampleRequest]) -> tuple[str, ...]:
+    """Every text that these pictures need, once: their prompts, and the negative one where it acts."""
+    wanted = [request.prompt for request in requests]
+    if settings.sampling.validation_guidance_real > 1:
+        wanted.append(settings.sampling.validation_negative_prompt)
+    return tuple(dict.fromkeys(wanted))
+
+
+def previews(settings: RunSettings, step: int = 0) -> tuple[SampleRequest, ...]:
+    """The previews of the round at `step`: each prompt at each size, all from the same noise. It is that of
+    every round, unless `validation_randomize` wants another each time.
+    """
     sampling = settings.sampling
     if sampling.validation_disable:
         return ()
-    prompts = [(one.name, one.prompt) for one in settings.prompts]
-    if not sampling.validation_disable_unconditional:
-        prompts.insert(0, ("unconditional", ""))
-    if sampling.validation_prompt:
-        prompts.append(("validation", sampling.validation_prompt))
     return tuple(
-        SampleRequest(prompt, seed + number, name, width, height)
-        for seed in (preview_seed(settings),)
-        for name, prompt in prompts
+        SampleRequest(one.prompt, seed, one.name, width, height, strength=one.adapter_strength)
+        for one in _preview_prompts(settings)
         for width, height in preview_sizes(sampling.validation_resolution)
-        for number in range(sampling.num_validation_images)
+        for seed in _preview_seeds(settings, step)
     )
 
 
-def preview_seed(settings: RunSettings) -> int:
-    """`validation_seed`, else the run's seed, else 0."""
-    given = settings.sampling.validation_seed
-    return given if given is not None else settings.optimization.seed or 0
+def _preview_prompts(settings: RunSettings) -> tuple[SamplePrompt, ...]:
+    """In SimpleTuner's order: the empty one, the ready-made ones, the library, the single prompt."""
+    sampling = settings.sampling
+    empty, single = (
+        SamplePrompt("unconditional", ""),
+        SamplePrompt("validation", sampling.validation_prompt or ""),
+    )
+    return (
+        *((empty,) if not sampling.validation_disable_unconditional else ()),
+        *(READY_MADE if sampling.validation_prompt_library else ()),
+        *settings.prompts,
+        *((single,) if single.prompt else ()),
+    )
+
+
+def _preview_seeds(settings: RunSettings, step: int) -> list[int]:
+    """One for each picture of a prompt, beginning with `validation_seed`, else the run's seed, else 0."""
+    sampling = settings.sampling
+    given = sampling.validation_seed
+    first = given if given is not None else settings.optimization.seed or 0
+    if sampling.validation_randomize:
+        first = Random(f"{first} {step}").randrange(2**32)
+    return [first + number for number in range(sampling.num_validation_images)]
+
+
+def labels(requests: Sequence[SampleRequest]) -> list[str]:
+    """What each picture of a round is called, the same in every round: its prompt's name, with the size and a
+    number where the name alone does not tell them apart.
+    """
+    sizes = {(one.width, one.height) for one in requests}
+    seeds = sorted({one.seed for one in requests})
+    return [
+        one.name
+        + (f" {one.width}x{one.height}" if len(sizes) > 1 else "")
+        + (f" #{seeds.index(one.seed) + 1}" if len(seeds) > 1 else "")
+        for one in requests
+    ]

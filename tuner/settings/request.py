@@ -16,3 +16,4 @@ class SampleRequest:
     height: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    strength: float | None = None

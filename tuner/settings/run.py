@@ -67,7 +67,7 @@ class RunSettings:
         """The prompt library with the trigger in the place of `<token>`, in names too."""
         trigger = self.trigger or TOKEN
         return tuple(
-            SamplePrompt(one.name.replace(TOKEN, trigger), one.prompt.replace(TOKEN, trigger))
+            replace(one, name=one.name.replace(TOKEN, trigger), prompt=one.prompt.replace(TOKEN, trigger))
             for one in self.library
         )
 

@@ -10,10 +10,11 @@ from tuner.settings.fields import setting
 
 @dataclass(frozen=True)
 class SamplePrompt:
-    """One preview: `name` becomes part of the picture's file name."""
+    """One preview: `name` becomes part of the picture's file name; `adapter_strength` None is that of all."""
 
     name: str
     prompt: str
+    adapter_strength: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,39 +31,38 @@ class Sampling:
     validation_epoch_interval: int | None = setting(
         None,
         "Preview every N epochs",
-        "Also makes pictures at the end of epochs.",
+        "Also makes pictures at the end of every so many epochs.",
         level="expert",
         minimum=1,
-        built=(None,),
     )
     validate_after_step: int | None = setting(
         None,
         "No preview before step",
-        "Waits that long with the first picture.",
+        "Waits that long with the first picture; step 0 and the last step are shown all the same.",
         level="expert",
         minimum=0,
-        built=(None,),
     )
     validate_after_epoch: int | None = setting(
         None,
         "No preview before epoch",
-        "Waits that long with the first picture.",
+        "Waits until so many epochs are over; step 0 and the last step are shown all the same.",
         level="expert",
         minimum=0,
-        built=(None,),
     )
     validation_on_startup: bool = setting(
         False,
         "Preview at the start",
-        "Makes pictures before the first step.",
+        "Makes pictures before the first step, also where a run goes on from a checkpoint.",
         level="expert",
-        moot="the untuned model is always shown at step 0",
     )
     validation_prompt: str | None = setting(
         None, "Preview prompt", "One more prompt beside the library.", level="basic", empty=True
     )
     validation_prompt_library: bool = setting(
-        False, "Ready-made prompts", "Also uses SimpleTuner's own prompts.", level="expert", built=(False,)
+        False,
+        "Ready-made prompts",
+        "Also makes ten general pictures, which show what the model has kept of everything else.",
+        level="expert",
     )
     user_prompt_library: str | None = setting(
         None,
@@ -86,10 +86,9 @@ class Sampling:
     validation_guidance_real: float = setting(
         1.0,
         "Real guidance",
-        "Classifier-free guidance for de-distilled models.",
+        "Classifier-free guidance for de-distilled models; above 1 each preview takes twice as long.",
         level="expert",
         minimum=0,
-        built=(1.0,),
     )
     validation_no_cfg_until_timestep: int = setting(
         2, "Real guidance from", "First steps of a picture without real guidance.", level="expert", minimum=0
@@ -111,13 +110,12 @@ class Sampling:
     validation_seed_source: str = setting(
         "cpu",
         "Preview noise from",
-        "Where the noise is drawn.",
+        "Where the noise is drawn: 'cpu' gives the same pictures on every computer.",
         level="expert",
         choices=("cpu", "gpu"),
-        built=("cpu",),
     )
     validation_randomize: bool = setting(
-        False, "New noise each time", "Draws other noise for every preview.", level="expert", built=(False,)
+        False, "New noise each time", "Draws other noise for every preview.", level="expert"
     )
     num_validation_images: int = setting(
         1, "Pictures a prompt", "How many pictures each prompt gives.", level="expert", minimum=1, maximum=64
@@ -137,26 +135,36 @@ class Sampling:
         level="expert",
         choices=("ddim", "ddpm", "euler", "euler-a", "unipc", "dpm++", "perflow"),
         built=(None, "euler"),
+        why="previews follow FLUX's flow in Euler steps, as its makers do",
     )
     validation_image_format: str = setting(
         "png",
         "Picture format",
-        "File format of previews.",
+        "File format of previews; prompt and seed stand in each of them.",
         level="expert",
         choices=("png", "webp", "jpeg"),
-        built=("png",),
     )
     validation_image_quality: int = setting(
         90, "Picture quality", "Quality of webp and jpeg.", level="expert", minimum=1, maximum=100
     )
     validation_preview: bool = setting(
-        False, "Watch it grow", "Shows pictures while they are made.", level="expert", built=(False,)
+        False,
+        "Watch it grow",
+        "Shows pictures while they are made.",
+        level="expert",
+        built=(False,),
+        why="a half-made picture needs a second decoder, and previews are shown when they are finished",
     )
     validation_preview_steps: int = setting(
-        1, "Watch every N steps", "How often the growing picture is shown.", level="expert", minimum=1
+        1,
+        "Watch every N steps",
+        "How often the growing picture is shown.",
+        level="expert",
+        minimum=1,
+        moot="previews are shown when they are finished",
     )
     disable_benchmark: bool = setting(
-        False, "No baseline", "Leaves out the pictures of the untuned model.", level="expert", built=(False,)
+        False, "No baseline", "Leaves out the pictures of the untuned model at step 0.", level="expert"
     )
     validation_multigpu: str = setting(
         "batch-parallel",
@@ -164,6 +172,7 @@ class Sampling:
         "How prompts are shared among cards.",
         level="expert",
         choices=("single-gpu", "batch-parallel"),
+        moot="previews are made on one card",
     )
     validation_using_datasets: bool = setting(
         False,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tuner.settings.fields import setting
 
+NO_UPLOAD = "nothing leaves this computer by itself; upload the file in 'exports' by hand"
+
 
 @dataclass(frozen=True)
 class Saving:
@@ -15,7 +17,7 @@ class Saving:
     resume_from_checkpoint: str = setting(
         "latest",
         "Go on from",
-        "'latest' goes on where the run stopped; empty starts afresh; or the name of a checkpoint.",
+        "'latest' goes on where the run stopped; empty starts afresh; or a checkpoint's name or folder.",
         empty=True,
     )
     checkpoint_step_interval: int = setting(
@@ -29,10 +31,9 @@ class Saving:
     checkpoint_epoch_interval: int | None = setting(
         None,
         "Save every N epochs",
-        "Also saves at the end of epochs.",
+        "Also saves at the end of every so many epochs.",
         level="expert",
         minimum=1,
-        built=(None,),
     )
     checkpoints_total_limit: int = setting(
         5, "Keep", "How many checkpoints are kept; 0 keeps all.", minimum=0, aliases=("save_total_limit",)
@@ -40,13 +41,12 @@ class Saving:
     checkpointing_rolling_steps: int = setting(
         0,
         "Rolling every N steps",
-        "A second row of checkpoints that overwrite each other.",
+        "A second row of checkpoints, checkpoint-N-rolling, that replace each other; 0 turns it off.",
         level="expert",
         minimum=0,
-        built=(0,),
     )
     checkpoints_rolling_total_limit: int = setting(
-        1, "Keep rolling", "How many of the second row are kept.", level="expert", minimum=0
+        1, "Keep rolling", "How many of the second row are kept; 0 keeps all.", level="expert", minimum=0
     )
     checkpointing_use_tempdir: bool = setting(
         False,
@@ -58,12 +58,15 @@ class Saving:
     delete_invalid_checkpoints: bool = setting(
         False,
         "Delete broken checkpoints",
-        "Removes checkpoints that cannot be loaded.",
+        "Removes damaged checkpoints at the end of the row and goes on from the one before.",
         level="expert",
-        built=(False,),
     )
     tracker_project_name: str = setting(
-        "simpletuner", "Project name", "A name for logs and metadata.", level="expert"
+        "simpletuner",
+        "Project name",
+        "The project in an outside service.",
+        level="expert",
+        moot="nothing is sent to such a service; 'tracker_run_name' names the LoRA",
     )
     tracker_run_name: str = setting(
         "simpletuner-testing", "Name of the LoRA", "Stands as the title in the exported file.", level="basic"
@@ -83,16 +86,26 @@ class Saving:
             "custom-tracker",
             "all",
         ),
-        built=("none",),
+        moot="nothing is sent anywhere; the curve stands in the Train tab and in events.jsonl",
     )
     push_to_hub: bool = setting(
-        False, "Upload", "Uploads the LoRA to Hugging Face at the end.", level="expert", built=(False,)
+        False,
+        "Upload",
+        "Uploads the LoRA to Hugging Face at the end.",
+        level="expert",
+        built=(False,),
+        why=NO_UPLOAD,
     )
     push_checkpoints_to_hub: bool = setting(
-        False, "Upload checkpoints", "Uploads every checkpoint.", level="expert", built=(False,)
+        False,
+        "Upload checkpoints",
+        "Uploads every checkpoint.",
+        level="expert",
+        built=(False,),
+        why=NO_UPLOAD,
     )
     hub_model_id: str | None = setting(
-        None, "Upload as", "The name on Hugging Face.", level="expert", built=(None,)
+        None, "Upload as", "The name on Hugging Face.", level="expert", moot=NO_UPLOAD
     )
     modelspec_comment: str | None = setting(
         None, "Comment", "Stands in the exported file's metadata.", level="expert", empty=True

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import load_file
 
+from tuner.adapters.lora import Adapter
 from tuner.events import Emit, SampleReady
 from tuner.files.run_folder import RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
-from tuner.flux.denoise import denoise, initial_noise, sampling_sigmas
+from tuner.flux.denoise import CPU, RealGuidance, denoise, initial_noise, sampling_sigmas
 from tuner.flux.objective import Conditions
 from tuner.plan import sources
+from tuner.settings import flavours
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import preview_sizes
 from tuner.training.encode import encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
+from tuner.training.picture_files import ENDINGS, save
 from tuner.training.prepare import load_with_adapter
 
 _TOKENS_AT_ONCE = 4096
 """Small pictures are drawn together, up to the tokens of one picture of 1024 px."""
+EMA = "EMA"
+"""The mark of pictures that the running mean of the adapter makes."""
+
+
+class Look(NamedTuple):
+    """What pictures must share to be drawn together."""
+
+    size: tuple[int, int]
+    steps: int
+    guidance: float
+    strength: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Sampler:
 
     settings: RunSettings
     transformer: torch.nn.Module
+    adapter: Adapter
     vae: torch.nn.Module
     caches: Caches
     hardware: Hardware
@@ -46,88 +60,107 @@ class Sampler:
 
     @torch.no_grad()
     def draw(self, requests: Sequence[SampleRequest]) -> Iterator[Image.Image]:
-        """One picture a request, in their order. Leaves the transformer in training mode if it was."""
-        training = self.transformer.training
-        self.transformer.eval()
-        try:
-            for (size, steps, guidance), alike in groupby(map(self._filled, requests), key=_shape):
-                group = list(alike)
-                at_once = max(1, _TOKENS_AT_ONCE // (size[0] * size[1] // 256))
-                for start in range(0, len(group), at_once):
-                    yield from self._draw_alike(group[start : start + at_once], size, steps, guidance)
-        finally:
-            self.transformer.train(training)
+        """One picture a request, in their order. Between pictures the transformer is as it was before."""
+        for look, alike in groupby(requests, key=self._look):
+            group = list(alike)
+            at_once = max(1, _TOKENS_AT_ONCE // (look.size[0] * look.size[1] // 256))
+            for start in range(0, len(group), at_once):
+                yield from self._draw_alike(group[start : start + at_once], look)
 
-    def _draw_alike(
-        self, requests: Sequence[SampleRequest], size: tuple[int, int], steps: int, guidance: float
-    ) -> Iterator[Image.Image]:
+    def _draw_alike(self, requests: Sequence[SampleRequest], look: Look) -> Iterator[Image.Image]:
         device, dtype = self.hardware.device, self.hardware.dtype
-        width, height = size[0] // 8, size[1] // 8
-        channels = self.transformer.config.in_channels // 4
-        noise = torch.cat([initial_noise(channels, height, width, one.seed) for one in requests])
-        prompts = [self.caches.prompt(one.prompt) for one in requests]
-        conditions = Conditions(
-            *(torch.stack([p[name] for p in prompts]).to(device, dtype) for name in ("pooled", "embeddings"))
-        )
-        sigmas = sampling_sigmas(steps, width * height // 4, self.scheduler)
-        embedded = guidance if self.transformer.config.guidance_embeds else None
-        with torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16):
-            made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded)
+        noise = torch.cat([self._noise(one.seed, look.size) for one in requests])
+        conditions = self._conditions([one.prompt for one in requests])
+        sigmas = sampling_sigmas(look.steps, look.size[0] * look.size[1] // 256, self.scheduler)
+        embedded = look.guidance if self.transformer.config.guidance_embeds else None
+        autocast = torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
+        with _evaluating(self.transformer), self.adapter.strength(look.strength), autocast:
+            real = self._real_guidance(len(requests))
+            made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded, real)
         for one in made:
-            decoded = self.vae.decode(lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)).sample[
-                0
-            ]
-            yield _to_image(decoded)
+            latents = lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)
+            yield _to_image(self.vae.decode(latents).sample[0])
 
-    def _filled(self, request: SampleRequest) -> SampleRequest:
-        """The request with the run's own size, steps and guidance where it names none."""
+    def _noise(self, seed: int, size: tuple[int, int]) -> torch.Tensor:
+        channels = self.transformer.config.in_channels // 4
+        place = self.hardware.device if self.settings.sampling.validation_seed_source == "gpu" else CPU
+        return initial_noise(channels, size[1] // 8, size[0] // 8, seed, place)
+
+    def _conditions(self, texts: Sequence[str]) -> Conditions:
+        """Padding is hidden where training hides it."""
+        hidden = self.settings.objective.flux_attention_masked_training
+        return self.caches.conditions(texts, self.hardware.device, self.hardware.dtype, hidden)
+
+    def _real_guidance(self, num_pictures: int) -> RealGuidance | None:
+        sampling = self.settings.sampling
+        if sampling.validation_guidance_real <= 1:
+            return None
+        negative = self._conditions([sampling.validation_negative_prompt] * num_pictures)
+        return RealGuidance(
+            sampling.validation_guidance_real, negative, sampling.validation_no_cfg_until_timestep
+        )
+
+    def _look(self, request: SampleRequest) -> Look:
+        """What the request wants, with the run's own size, steps, guidance and strength by default."""
         sampling = self.settings.sampling
         width, height = preview_sizes(sampling.validation_resolution)[0]
-        return SampleRequest(
-            request.prompt,
-            request.seed,
-            request.name,
-            request.width or width,
-            request.height or height,
+        return Look(
+            (request.width or width, request.height or height),
             request.steps or sampling.validation_num_inference_steps,
             sampling.validation_guidance if request.guidance is None else request.guidance,
+            self.settings.adapter.validation_lycoris_strength
+            if request.strength is None
+            else request.strength,
         )
+
+
+@contextmanager
+def _evaluating(transformer: torch.nn.Module) -> Iterator[None]:
+    training = transformer.training
+    transformer.eval()
+    try:
+        yield
+    finally:
+        transformer.train(training)
 
 
 def open_sampler(
-    settings: RunSettings, transformer: torch.nn.Module, caches: Caches, hardware: Hardware
+    settings: RunSettings,
+    transformer: torch.nn.Module,
+    adapter: Adapter,
+    caches: Caches,
+    hardware: Hardware,
 ) -> Sampler:
-    """Loads the VAE beside a transformer that is there already."""
+    """Loads the VAE beside a transformer that is there already, with its adapter inside."""
     scheduler = loading.scheduler_config(sources.model_place(settings), settings.model.revision)
-    return Sampler(settings, transformer, load_vae(settings, hardware), caches, hardware, scheduler)
+    return Sampler(settings, transformer, adapter, load_vae(settings, hardware), caches, hardware, scheduler)
 
 
-def save_round(sampler: Sampler, folder: RunFolder, step: int, emit: Emit) -> None:
-    """Draws the run's previews of one step into the run folder, telling of each as it appears."""
-    requests = sources.previews(sampler.settings)
+def save_round(
+    sampler: Sampler, folder: RunFolder, step: int, emit: Emit, marks: Sequence[str] = ("",)
+) -> None:
+    """Draws the run's previews of one step into the run folder, telling of each as it appears: once for each
+    of `marks`, which stand in the names ("" for the adapter itself).
+    """
+    sampling = sampler.settings.sampling
+    requests = sources.previews(sampler.settings, step)
+    names = sources.labels(requests)
     folder.samples.mkdir(parents=True, exist_ok=True)
     for index, (request, image) in enumerate(zip(requests, sampler.draw(requests), strict=True)):
-        name = f"step_{step}_{_file_word(request.name)}_{index}_{image.width}x{image.height}.png"
-        save_picture(image, folder.samples / name, request)
-        emit(
-            SampleReady(
-                step=step,
-                name=request.name,
-                prompt=request.prompt,
-                seed=request.seed,
-                path=str(folder.samples / name),
+        for mark in marks:
+            words = "_".join(filter(None, (_file_word(request.name), mark.lower())))
+            file = f"step_{step}_{words}_{index}_{image.width}x{image.height}"
+            path = folder.samples / (file + ENDINGS[sampling.validation_image_format])
+            save(image, path, request, sampling.validation_image_quality)
+            emit(
+                SampleReady(
+                    step=step,
+                    name=names[index] + (f" ({mark})" if mark else ""),
+                    prompt=request.prompt,
+                    seed=request.seed,
+                    path=str(path),
+                )
             )
-        )
-
-
-def save_picture(image: Image.Image, path: Path, request: SampleRequest) -> None:
-    """A PNG that carries its prompt and seed; written beside and renamed."""
-    notes = PngInfo()
-    notes.add_itxt("prompt_text", request.prompt)
-    notes.add_text("seed", str(request.seed))
-    half = path.with_name(f".{path.name}.half")
-    image.save(half, format="PNG", pnginfo=notes)
-    os.replace(half, path)
 
 
 def render(
@@ -140,13 +173,13 @@ def render(
     def silent(_: object) -> None:
         """Nobody watches these phases."""
 
+    settings = flavours.settled(settings)
     hardware, caches = find_hardware(settings, silent), open_caches(settings)
-    wanted = tuple(dict.fromkeys(one.prompt for one in requests))
-    if missing := caches.missing_texts(wanted):
+    if missing := caches.missing_texts(sources.preview_texts(settings, requests)):
         for _ in encode_texts(settings, missing, caches, hardware):
             pass
     transformer, attached = load_with_adapter(settings, hardware)
-    sampler = open_sampler(settings, transformer, caches, hardware)
+    sampler = open_sampler(settings, transformer, attached, caches, hardware)
     if adapter is None:
         with attached.disabled():
             yield from sampler.draw(requests)
@@ -155,11 +188,6 @@ def render(
         yield from sampler.draw(requests)
     del transformer, attached, sampler
     free_memory(hardware.device)
-
-
-def _shape(request: SampleRequest) -> tuple[tuple[int, int], int, float]:
-    assert request.width and request.height and request.steps and request.guidance is not None
-    return (request.width, request.height), request.steps, request.guidance
 
 
 def _to_image(pixels: torch.Tensor) -> Image.Image:

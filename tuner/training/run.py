@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from tuner.dataset.batches import Batches
+from tuner.dataset.batches import batches_of
 from tuner.errors import Advice, LossDiverged
 from tuner.events import (
-    CheckpointSaved,
     Emit,
     Exported,
     Paused,
@@ -26,23 +24,23 @@ from tuner.events import (
     RunStarted,
     RunStopped,
     StepDone,
-    Warned,
 )
 from tuner.export.metadata import metadata
 from tuner.export.write import export
-from tuner.files.run_folder import ADAPTER_FILE
+from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE
 from tuner.plan import sources
 from tuner.plan.phases import Plan
-from tuner.training import checkpoints, previews
+from tuner.settings.run import RunSettings
 from tuner.training.control import Control
+from tuner.training.due import checkpoint_due, preview_due, preview_due_at_start, rolling_due
+from tuner.training.ema import Ema, EmaRules
 from tuner.training.encode import encode_pictures, encode_texts
 from tuner.training.feed import Caches, Feed, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
+from tuner.training.live import Live
 from tuner.training.loop import Step, train_steps
 from tuner.training.prepare import Prepared, prepare, seed
-from tuner.training.rules import rules
-
-log = logging.getLogger(__name__)
+from tuner.training.rules import feed_rules, rules
 
 _PAUSE_POLL_SECONDS = 0.2
 
@@ -58,6 +56,8 @@ def run(plan: Plan, emit: Emit, control: Control) -> None:
             trigger=plan.settings.trigger,
         )
     )
+    for damaged in plan.damaged:
+        shutil.rmtree(damaged, ignore_errors=True)
     hardware, caches = find_hardware(plan.settings, emit), open_caches(plan.settings)
     _encode(plan, caches, hardware, emit)
     if control.stop.is_set():
@@ -72,14 +72,16 @@ def run(plan: Plan, emit: Emit, control: Control) -> None:
 
 
 def export_checkpoint(plan: Plan, checkpoint: Path, step: int, emit: Emit) -> Path:
-    """A checkpoint's adapter as a file for ComfyUI, in the run folder's `exports`."""
+    """A checkpoint's adapter as a file for ComfyUI, in the run folder's `exports`, and beside it the running
+    mean where there is one; -> the former, which is written last, as the newest.
+    """
     plan.folder.exports.mkdir(parents=True, exist_ok=True)
-    report = export(
-        checkpoint / ADAPTER_FILE,
-        plan.folder.exports / f"{plan.folder.name}-{step:06}.safetensors",
-        metadata=metadata(plan.settings, step),
-    )
-    emit(Exported(dialect=report.dialect, path=str(report.path), num_tensors=report.num_tensors))
+    about, stem = metadata(plan.settings, step), f"{plan.folder.name}-{step:06}"
+    there = [(EMA_ADAPTER_FILE, "-ema")] if (checkpoint / EMA_ADAPTER_FILE).exists() else []
+    for file, ending in (*there, (ADAPTER_FILE, "")):
+        to = plan.folder.exports / f"{stem}{ending}.safetensors"
+        report = export(checkpoint / file, to, metadata=about)
+        emit(Exported(dialect=report.dialect, path=str(report.path), num_tensors=report.num_tensors))
     return report.path
 
 
@@ -105,76 +107,57 @@ def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, em
         emit(PhaseProgress(name=name, done=done))
 
 
-@dataclass
-class _Training:
-    """The live state of phases 3 and 4: what previews and checkpoints reach into between steps."""
-
-    plan: Plan
-    prepared: Prepared
-    feed: Feed
-    caches: Caches
-    hardware: Hardware
-    emit: Emit
-    saved_step: int
-    sampler: previews.Sampler | None = field(default=None)
-
-    def resumable(self) -> checkpoints.Resumable:
-        dice = {"noise": self.prepared.trainee.dice, "feed": self.feed.dice}
-        return checkpoints.Resumable(self.prepared.adapter, self.prepared.trainee.optimizer, dice)
-
-    def save(self, step: int) -> Path:
-        keep = self.plan.settings.saving.checkpoints_total_limit
-        if step == self.saved_step:
-            return self.plan.folder.checkpoint(step)
-        path = checkpoints.save(self.plan.folder, step, self.resumable(), self.feed.batches.state(), keep)
-        self.saved_step = step
-        self.emit(CheckpointSaved(step=step, path=str(path)))
-        return path
-
-    def preview(self, step: int) -> None:
-        if self.sampler is None:
-            transformer = self.prepared.trainee.transformer
-            self.sampler = previews.open_sampler(self.plan.settings, transformer, self.caches, self.hardware)
-        previews.save_round(self.sampler, self.plan.folder, step, self.emit)
-
-
 def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control) -> Path | None:
     """Phases 3 and 4; the last checkpoint, or None when the user stopped the run."""
     emit(PhaseStarted(name="load"))
-    training = _start(plan, caches, hardware, emit)
+    live = _start(plan, caches, hardware, emit)
     emit(PhaseStarted(name="train", total=plan.num_steps))
-    loop_rules = rules(plan.settings, plan.num_steps, training.prepared.guidance_embeds, hardware)
-    if plan.first_step == 0 and sources.previews(plan.settings):
-        training.preview(0)
-    for step in train_steps(training.prepared.trainee, iter(training.feed), loop_rules, plan.first_step):
+    loop_rules = rules(plan.settings, plan.num_steps, live.prepared.guidance_embeds, hardware)
+    if preview_due_at_start(plan) and sources.previews(plan.settings):
+        live.preview(plan.first_step)
+    for step in train_steps(live.prepared.trainee, iter(live.feed), loop_rules, plan.first_step):
         _report(step, hardware, emit)
-        if not _between_steps(training, step.number, control):
+        live.follow(step.number)
+        if not _between_steps(live, step.number, control):
             emit(RunStopped(step=step.number))
             return None
-    last = training.save(plan.num_steps)
-    del training
+    last = live.save(plan.num_steps)
+    del live
     free_memory(hardware.device)
     return last
 
 
-def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> _Training:
+def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
     torch.manual_seed(seed(plan.settings))
     prepared = prepare(plan.settings, hardware)
     feed = Feed(
-        batches=Batches(plan.index, seed(plan.settings), plan.settings.dataset.data_backend_sampling),
+        batches=batches_of(plan.index, plan.settings),
         caches=caches,
-        caption_dropout=plan.settings.objective.caption_dropout_probability,
+        entries={entry.id: entry for entry in plan.index.datasets},
+        rules=feed_rules(plan.settings),
         dice=torch.Generator().manual_seed(seed(plan.settings) + 1),
         device=hardware.device,
         dtype=hardware.dtype,
     )
-    training = _Training(plan, prepared, feed, caches, hardware, emit, saved_step=plan.first_step)
+    live = Live(plan, prepared, feed, caches, hardware, emit, _ema(plan.settings, prepared, hardware))
     if plan.resume_from is not None:
-        position = checkpoints.load(plan.resume_from, training.resumable())
-        log.info("goes on from %s", plan.resume_from.name)
-        if not feed.batches.load_state(position):
-            emit(Warned(text="The pictures have changed since the checkpoint, so their order begins anew."))
-    return training
+        live.resume(plan.resume_from)
+    return live
+
+
+def _ema(settings: RunSettings, prepared: Prepared, hardware: Hardware) -> Ema | None:
+    chosen = settings.optimization
+    if not chosen.use_ema:
+        return None
+    on_card = chosen.ema_device == "accelerator" and not chosen.ema_cpu_only
+    rules = EmaRules(
+        decay=chosen.ema_decay,
+        device=hardware.device if on_card else torch.device("cpu"),
+        update_interval=chosen.ema_update_interval,
+        warmup_steps=chosen.ema_warmup_steps,
+        foreach=not chosen.ema_foreach_disable,
+    )
+    return Ema(prepared.trainee.parameters, rules)
 
 
 def _report(step: Step, hardware: Hardware, emit: Emit) -> None:
@@ -195,22 +178,22 @@ def _report(step: Step, hardware: Hardware, emit: Emit) -> None:
     )
 
 
-def _between_steps(training: _Training, step: int, control: Control) -> bool:
+def _between_steps(live: Live, step: int, control: Control) -> bool:
     """Saves and previews what is due; False when the user asked to stop, after a checkpoint."""
-    settings, last = training.plan.settings, training.plan.num_steps
-    saving_due = _due(step, settings.saving.checkpoint_step_interval) or control.save_now.is_set()
-    if saving_due or control.stop.is_set() or control.pause.is_set():
+    plan, asked = live.plan, (control.save_now, control.stop, control.pause)
+    if checkpoint_due(plan, step) or any(one.is_set() for one in asked):
         control.save_now.clear()
-        training.save(step)
-    preview_due = _due(step, settings.sampling.validation_step_interval) or step == last
+        live.save(step)
+    elif rolling_due(plan, step):
+        live.save(step, rolling=True)
     if control.stop.is_set():
-        return step == last
-    if (preview_due and sources.previews(settings)) or control.sample_now.is_set():
+        return step == plan.num_steps
+    if (preview_due(plan, step) and sources.previews(plan.settings)) or control.sample_now.is_set():
         control.sample_now.clear()
-        training.preview(step)
+        live.preview(step)
     if control.pause.is_set():
-        _wait_out_pause(step, control, training.emit)
-    return not control.stop.is_set() or step == last
+        _wait_out_pause(step, control, live.emit)
+    return not control.stop.is_set() or step == plan.num_steps
 
 
 def _wait_out_pause(step: int, control: Control, emit: Emit) -> None:
@@ -219,7 +202,3 @@ def _wait_out_pause(step: int, control: Control, emit: Emit) -> None:
         time.sleep(_PAUSE_POLL_SECONDS)
     if not control.stop.is_set():
         emit(Resumed(step=step))
-
-
-def _due(step: int, interval: int) -> bool:
-    return interval > 0 and step % interval == 0

@@ -1,0 +1,110 @@
+"""The live state of the train phase, and what is done with it between steps: previews and checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuner.errors import explain
+from tuner.events import CheckpointSaved, Emit, Warned
+from tuner.export.metadata import metadata
+from tuner.plan.phases import Plan
+from tuner.training import checkpoints, previews
+from tuner.training.ema import Ema
+from tuner.training.feed import Caches, Feed
+from tuner.training.hardware import Hardware, free_memory
+from tuner.training.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Live:
+    """What previews and checkpoints reach into. `saved` is the checkpoint of the step `saved_step`."""
+
+    plan: Plan
+    prepared: Prepared
+    feed: Feed
+    caches: Caches
+    hardware: Hardware
+    emit: Emit
+    ema: Ema | None
+    saved_step: int = 0
+    saved: Path | None = None
+    sampler: previews.Sampler | None = field(default=None)
+
+    def resumable(self) -> checkpoints.Resumable:
+        dice = {"noise": self.prepared.trainee.dice, "feed": self.feed.dice}
+        return checkpoints.Resumable(self.prepared.adapter, self.prepared.trainee.optimizer, dice, self.ema)
+
+    def resume(self, checkpoint: Path) -> None:
+        """Everything as it was when the checkpoint was saved."""
+        position = checkpoints.load(checkpoint, self.resumable())
+        log.info("goes on from %s", checkpoint.name)
+        self.saved_step, self.saved = self.plan.first_step, checkpoint
+        if not self.feed.batches.load_state(position):
+            self.emit(
+                Warned(text="The pictures have changed since the checkpoint, so their order begins anew.")
+            )
+
+    def follow(self, step: int) -> None:
+        """Takes the weights after a step into the running mean."""
+        if self.ema is not None:
+            with self.prepared.trainee.finished():
+                self.ema.update(step)
+
+    def save(self, step: int, rolling: bool = False) -> Path:
+        """Saves `step` once; its rolling checkpoint is not enough where one to be kept is asked for."""
+        folder, saving = self.plan.folder, self.plan.settings.saving
+        path = folder.checkpoint(step, rolling)
+        if self.saved is not None and self.saved_step == step and (rolling or self.saved == path):
+            return self.saved
+        about = metadata(self.plan.settings, step)
+        checkpoints.save(path, step, self.resumable(), self.feed.batches.state(), about)
+        keep = saving.checkpoints_rolling_total_limit if rolling else saving.checkpoints_total_limit
+        checkpoints.remove_oldest(folder, keep, path)
+        self.saved_step, self.saved = step, path
+        self.emit(CheckpointSaved(step=step, path=str(path)))
+        return path
+
+    def preview(self, step: int) -> None:
+        """Previews of the present weights. They never cost a run: what goes wrong is told, and it goes on."""
+        try:
+            for marks, weights in self._looks(step):
+                with self.prepared.trainee.finished(), weights:
+                    previews.save_round(self._sampler(), self.plan.folder, step, self.emit, marks)
+        except Exception as error:  # noqa: BLE001 - said to the user, with its traceback in the log
+            log.error("The previews of step %s failed.", step, exc_info=error)
+            said = f"The previews of step {step} failed, and the training goes on: {explain(error).message}"
+        else:
+            return
+        self.sampler = None
+        free_memory(self.hardware.device)
+        self.emit(Warned(text=said))
+
+    def _sampler(self) -> previews.Sampler:
+        if self.sampler is None:
+            transformer, adapter = self.prepared.trainee.transformer, self.prepared.adapter
+            self.sampler = previews.open_sampler(
+                self.plan.settings, transformer, adapter, self.caches, self.hardware
+            )
+        return self.sampler
+
+    def _looks(self, step: int) -> Iterator[tuple[tuple[str, ...], AbstractContextManager[None]]]:
+        """The rounds of one step: the marks of their pictures, and a context in which the weights are those.
+
+        The untrained adapter is its own mean, so at step 0 one picture serves for both.
+        """
+        shown = self.plan.settings.optimization.ema_validation
+        if self.ema is None or shown == "none":
+            yield ("",), nullcontext()
+        elif shown == "ema_only":
+            yield (previews.EMA,), self.ema.in_place()
+        elif step == 0:
+            yield ("", previews.EMA), nullcontext()
+        else:
+            yield ("",), nullcontext()
+            yield (previews.EMA,), self.ema.in_place()
