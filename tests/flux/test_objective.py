@@ -1,55 +1,19 @@
-import math
+"""What the transformer is asked, and that masks and references act as they should on a real tiny one."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
-from tuner.flux.objective import (
-    Conditions,
-    SigmaSchedule,
-    add_noise,
-    auto_shift,
-    draw_sigmas,
-    flow_matching_loss,
-    predict_velocity,
-    shifted,
-)
+from tuner.flux import latents as lat
+from tuner.flux.objective import Conditions, add_noise, draw_guidance, predict_velocity
+from tuner.practice import parts
+
+SIGMAS = torch.tensor([0.25, 0.75])
 
 
 def _dice() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "median"),
-    [
-        (SigmaSchedule(), 0.5),
-        (SigmaSchedule(shift=3.0), 0.75),
-        (SigmaSchedule(shift=1.878), 0.65),
-        (SigmaSchedule("uniform"), 0.5),
-        (SigmaSchedule("beta", alpha=2.0, beta=2.0), 0.5),
-        (SigmaSchedule(auto_shift=True), 0.76),
-    ],
-)
-def test_sigmas_have_the_median_of_their_schedule(schedule: SigmaSchedule, median: float) -> None:
-    sigmas = draw_sigmas(20_000, schedule, 4096, _dice())
-    assert sigmas.median().item() == pytest.approx(median, abs=0.01)
-    assert sigmas.min() > 0 and sigmas.max() < 1
-
-
-def test_the_quantiles_of_shift_three() -> None:
-    sigmas = draw_sigmas(50_000, SigmaSchedule(shift=3.0), 4096, _dice())
-    found = torch.quantile(sigmas, torch.tensor([0.05, 0.95])).tolist()
-    assert found == pytest.approx([0.37, 0.94], abs=0.01)
-
-
-@pytest.mark.parametrize(("px", "shift"), [(512, 1.878), (768, 2.332), (1024, 3.158), (1536, 7.51)])
-def test_auto_shift_follows_the_size(px: int, shift: float) -> None:
-    assert auto_shift((px // 16) ** 2) == pytest.approx(shift, abs=0.01)
-
-
-def test_no_shift_changes_nothing() -> None:
-    sigmas = torch.rand(5, generator=_dice())
-    assert torch.equal(shifted(sigmas, 0), sigmas)
 
 
 def test_each_item_is_noised_with_its_own_sigma() -> None:
@@ -58,13 +22,16 @@ def test_each_item_is_noised_with_its_own_sigma() -> None:
     assert noisy.mean((1, 2, 3)).tolist() == pytest.approx([0.1, 0.5, 0.9])
 
 
-def test_the_loss_is_nought_for_the_exact_velocity() -> None:
-    latents, noise = torch.randn(2, 16, 4, 4, generator=_dice()), torch.randn(2, 16, 4, 4, generator=_dice())
-    assert flow_matching_loss(noise - latents, latents, noise).item() == 0
-    assert (
-        flow_matching_loss(torch.zeros_like(noise), torch.zeros_like(latents), torch.full_like(noise, 2.0))
-        == 4
-    )
+def test_guidance_out_of_a_range() -> None:
+    found = draw_guidance(20_000, (1.0, 4.0), _dice())
+    assert found.min() >= 1 and found.max() <= 4
+    assert (found.mean().item(), found.var().item()) == pytest.approx((2.5, 9 / 12), abs=0.03)
+
+
+def test_a_constant_guidance_draws_nothing() -> None:
+    dice = _dice()
+    assert draw_guidance(3, (3.5, 3.5), dice).tolist() == [3.5] * 3
+    assert torch.equal(dice.get_state(), _dice().get_state())
 
 
 class _Recorder(torch.nn.Module):
@@ -76,15 +43,85 @@ class _Recorder(torch.nn.Module):
 def test_the_transformer_is_given_sigma_and_raw_guidance() -> None:
     recorder, noisy = _Recorder(), torch.randn(2, 16, 4, 6, generator=_dice())
     prompts = Conditions(torch.zeros(2, 8), torch.zeros(2, 5, 8))
-    velocity = predict_velocity(recorder, noisy, torch.tensor([0.25, 0.75]), prompts, torch.full((2,), 3.5))
+    velocity = predict_velocity(recorder, noisy, SIGMAS, prompts, torch.full((2,), 3.5))
     assert torch.equal(velocity, noisy), "packing and unpacking are inverse"
     assert recorder.given["timestep"].tolist() == [0.25, 0.75]
     assert recorder.given["guidance"].tolist() == [3.5, 3.5]
     assert recorder.given["img_ids"].shape == (6, 3) and recorder.given["txt_ids"].shape == (5, 3)
-    predict_velocity(recorder, noisy, torch.tensor([0.25, 0.75]), prompts, None)
+    assert "joint_attention_kwargs" not in recorder.given
+    predict_velocity(recorder, noisy, SIGMAS, prompts, None)
     assert recorder.given["guidance"] is None
 
 
-def test_the_shift_keeps_its_ends() -> None:
-    ends = shifted(torch.tensor([0.0, 1.0]), math.e)
-    assert ends.tolist() == pytest.approx([0.0, 1.0])
+def test_references_stand_behind_the_noisy_tokens_and_are_cut_off() -> None:
+    recorder, noisy = _Recorder(), torch.randn(2, 16, 4, 6, generator=_dice())
+    references = (torch.randn(2, 16, 8, 4, generator=_dice()), torch.randn(2, 16, 4, 4, generator=_dice()))
+    conditions = Conditions(torch.zeros(2, 8), torch.zeros(2, 5, 8), references=references)
+    velocity = predict_velocity(recorder, noisy, SIGMAS, conditions, None)
+    assert torch.equal(velocity, noisy)
+    given = recorder.given["hidden_states"]
+    assert torch.equal(given, torch.cat([lat.pack(noisy), *map(lat.pack, references)], dim=1))
+    ids = recorder.given["img_ids"]
+    assert ids[:6, 0].tolist() == [0] * 6 and ids[6:, 0].tolist() == [1] * 12
+    assert recorder.given["timestep"].shape == (2,), "one timestep for all tokens"
+
+
+@pytest.fixture(scope="module")
+def transformer() -> torch.nn.Module:
+    torch.manual_seed(5)
+    made = parts.transformer().eval()
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return made
+
+
+@pytest.fixture
+def conditions(transformer: torch.nn.Module) -> Conditions:
+    config = transformer.config
+    return Conditions(
+        torch.randn(2, config.pooled_projection_dim, generator=_dice()),
+        torch.randn(2, 7, config.joint_attention_dim, generator=_dice()),
+    )
+
+
+@torch.no_grad()
+def _velocity(transformer: torch.nn.Module, conditions: Conditions) -> torch.Tensor:
+    noisy = torch.randn(2, transformer.config.in_channels // 4, 8, 8, generator=_dice())
+    return predict_velocity(transformer, noisy, SIGMAS, conditions, torch.ones(2))
+
+
+def test_a_hidden_token_has_no_influence_at_all(transformer: torch.nn.Module, conditions: Conditions) -> None:
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[0, 3:], mask[1, 5:] = False, False
+    changed = conditions.embeddings.clone()
+    changed[~mask] = 100.0
+    hidden = replace(conditions, text_mask=mask)
+    before = _velocity(transformer, hidden)
+    assert torch.equal(before, _velocity(transformer, replace(hidden, embeddings=changed)))
+    seen = _velocity(transformer, conditions)
+    assert not torch.allclose(before, seen, atol=1e-4)
+    assert not torch.allclose(
+        seen, _velocity(transformer, replace(conditions, embeddings=changed)), atol=1e-4
+    )
+
+
+def test_a_mask_is_as_if_the_tokens_were_cut_off(
+    transformer: torch.nn.Module, conditions: Conditions
+) -> None:
+    mask = torch.zeros(2, 7, dtype=torch.bool)
+    mask[:, :4] = True
+    short = replace(conditions, embeddings=conditions.embeddings[:, :4])
+    hidden = _velocity(transformer, replace(conditions, text_mask=mask))
+    assert torch.allclose(hidden, _velocity(transformer, short), atol=1e-5)
+
+
+def test_a_reference_changes_the_word_unless_its_item_goes_without(
+    transformer: torch.nn.Module, conditions: Conditions
+) -> None:
+    channels = transformer.config.in_channels // 4
+    shown = replace(conditions, references=(torch.randn(2, channels, 8, 8, generator=_dice()),))
+    plain, both = _velocity(transformer, conditions), _velocity(transformer, shown)
+    first_only = _velocity(transformer, replace(shown, reference_mask=torch.tensor([True, False])))
+    assert not torch.allclose(plain, both, atol=1e-4)
+    assert torch.allclose(first_only[0], both[0], atol=1e-5)
+    assert torch.allclose(first_only[1], plain[1], atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,21 @@ def image_ids(height: int, width: int, device: torch.device | str = "cpu") -> Te
     ids[..., 1] = torch.arange(height // PATCH, device=device)[:, None]
     ids[..., 2] = torch.arange(width // PATCH, device=device)[None, :]
     return ids.view(-1, 3)
+
+
+def reference_ids(sizes: Sequence[tuple[int, int]], device: torch.device | str = "cpu") -> list[Tensor]:
+    """Position rows (1, y, x) of each packed reference, from their (height, width) in latent cells.
+
+    Several lie beside one another as in ComfyUI: below or to the right, so that the longer side grows least.
+    """
+    rows, below, right = [], 0, 0
+    for height, width in sizes:
+        y, x = (0, right) if height + below > width + right else (below, 0)
+        below, right = max(below, y + height), max(right, x + width)
+        # Rounded to whole tokens as ComfyUI does.
+        shift = torch.tensor([1, (y + PATCH // 2) // PATCH, (x + PATCH // 2) // PATCH], device=device)
+        rows.append(image_ids(height, width, device) + shift)
+    return rows
 
 
 def text_ids(length: int, device: torch.device | str = "cpu") -> Tensor:

@@ -20,19 +20,25 @@ class TextEncoders:
     num_tokens: int
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """`pooled` (B, P); `embeddings` (B, L, D); `mask` (B, L) bool, true at T5's tokens, false at padding."""
+
+    pooled: Tensor
+    embeddings: Tensor
+    mask: Tensor
+
+
 @torch.no_grad()
-def encode(texts: list[str], encoders: TextEncoders) -> tuple[Tensor, Tensor]:
-    """(pooled (B, P), prompt embeddings (B, L, D)) as diffusers' FluxPipeline computes them: padding is not
-    masked.
-    """
+def encode(texts: list[str], encoders: TextEncoders) -> Prompts:
+    """As diffusers' FluxPipeline computes them: the encoders themselves see the padding too."""
     device = next(encoders.encoder_2.parameters()).device
     clip = _tokens(encoders.tokenizer_1, texts, encoders.tokenizer_1.model_max_length)
     t5 = _tokens(encoders.tokenizer_2, texts, encoders.num_tokens)
-    pooled = encoders.encoder_1(clip.to(device), output_hidden_states=False).pooler_output
-    return pooled, encoders.encoder_2(t5.to(device), output_hidden_states=False)[0]
+    pooled = encoders.encoder_1(clip.input_ids.to(device), output_hidden_states=False).pooler_output
+    embeddings = encoders.encoder_2(t5.input_ids.to(device), output_hidden_states=False)[0]
+    return Prompts(pooled, embeddings, t5.attention_mask.bool())
 
 
-def _tokens(tokenizer: Any, texts: list[str], length: int) -> Tensor:
-    return tokenizer(
-        texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
+def _tokens(tokenizer: Any, texts: list[str], length: int) -> Any:
+    return tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")

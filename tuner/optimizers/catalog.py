@@ -22,7 +22,7 @@ class OptimizerRow:
 
     The state bytes are those of one bf16 and of one float32 parameter (large tensors). `default_lr` suits a
     LoRA. `clips_itself`: gradients must not be clipped before the step. `paged`: states move to main memory
-    if need be.
+    if need be. `fixed_lr`: the learning rate it must be given, because it finds the size of its steps itself.
     """
 
     name: str
@@ -35,6 +35,7 @@ class OptimizerRow:
     options: Mapping[str, object] = field(default_factory=dict)
     paged: bool = False
     clips_itself: bool = False
+    fixed_lr: float | None = None
 
 
 def _options(**values: object) -> Mapping[str, object]:

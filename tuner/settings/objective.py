@@ -25,30 +25,36 @@ class Objective:
         False, "Beta noise levels", "Draws noise levels from a beta distribution.", level="expert"
     )
     flow_beta_schedule_alpha: float = setting(
-        2.0, "Beta: alpha", "First number of that distribution.", level="expert", minimum=0
+        2.0, "Beta: alpha", "First number of that distribution.", level="expert", minimum=0.01
     )
     flow_beta_schedule_beta: float = setting(
-        2.0, "Beta: beta", "Second number of that distribution.", level="expert", minimum=0
+        2.0, "Beta: beta", "Second number of that distribution.", level="expert", minimum=0.01
     )
-    flow_custom_timesteps: str | None = setting(
-        None, "Own noise levels", "A list of noise levels to train on.", level="expert", built=(None,)
+    flow_custom_timesteps: Items | None = setting(
+        None,
+        "Own noise levels",
+        "The only noise levels to train on, 0 to 1 (or 0 to 1000), taken as they are, without a shift.",
+        level="expert",
     )
     flow_timesteps_mode: str = setting(
         "fixed-list",
         "Own noise levels: order",
-        "Random picks, or one after the other.",
+        "'fixed-list' picks one at random for each picture, 'round-robin' goes through them in turn.",
         level="expert",
         choices=("fixed-list", "round-robin"),
     )
     flow_cubic_schedule_weights: Items | None = setting(
         None,
         "Noise curve",
-        "A curve of how often each noise level is trained.",
+        "How often noise levels are trained: heights at even steps from no noise to pure noise; a smooth "
+        "curve through them, which never swings beyond them, is the density. One height or none: all alike.",
         level="expert",
-        built=(None,),
     )
     flux_fast_schedule: bool = setting(
-        False, "Fast schedule", "The few noise levels that schnell knows.", built=(False,)
+        False,
+        "Fast schedule",
+        "The few noise levels that schnell knows, mostly pure noise, without a shift; any other choice of "
+        "noise levels goes before it.",
     )
     flux_guidance_mode: str = setting(
         "constant",
@@ -56,7 +62,6 @@ class Objective:
         "One value for all, or a new one for each picture.",
         level="expert",
         choices=("constant", "random-range"),
-        built=("constant",),
     )
     flux_guidance_value: float = setting(
         1.0, "Guidance value", "1.0 keeps the model's distillation; 3.5 to 4.5 undoes it.", minimum=0
@@ -70,17 +75,15 @@ class Objective:
     flux_attention_masked_training: bool = setting(
         False,
         "Mask the padding",
-        "Hides the empty rest of short captions from the model.",
+        "Hides the empty rest of short captions from the model, in training and in previews.",
         level="expert",
-        built=(False,),
     )
     t5_padding: str = setting(
         "unmodified",
         "Caption padding",
-        "What stands in the empty rest of short captions.",
+        "What stands in the empty rest of short captions: zeros, or what the text encoder makes of it.",
         level="expert",
         choices=("zero", "unmodified"),
-        built=("unmodified",),
     )
     loss_type: str = setting(
         "l2",
@@ -88,26 +91,25 @@ class Objective:
         "How errors are weighed; huber is milder on outliers.",
         level="expert",
         choices=("l2", "huber", "smooth_l1"),
-        built=("l2",),
     )
     huber_schedule: str = setting(
         "snr",
         "Huber schedule",
-        "How huber's threshold follows the noise.",
+        "How the threshold of huber and smooth_l1 follows the noise: snr raises it with the noise up to 1, "
+        "exponential starts from 1 and lowers it.",
         level="expert",
         choices=("snr", "exponential", "constant"),
     )
     huber_c: float = setting(
-        0.1, "Huber threshold", "Where huber turns from square to straight.", level="expert", minimum=0
+        0.1, "Huber threshold", "Where huber turns from square to straight.", level="expert", minimum=1e-6
     )
     masked_loss_probability: float = setting(
         1.0,
         "Mask probability",
-        "How often segmentation masks are used.",
+        "How often segmentation masks are used; soft masks always are.",
         level="expert",
         minimum=0,
         maximum=1,
-        built=(1.0,),
     )
     caption_dropout_probability: float = setting(
         0.1,
@@ -122,15 +124,13 @@ class Objective:
         "Adds noise to the input that the target does not know.",
         level="expert",
         minimum=0,
-        built=(0.0,),
     )
     input_perturbation_steps: int = setting(
         0,
         "Extra noise: steps",
-        "Fades the extra noise out over these steps.",
+        "Fades the extra noise out over these steps; 0 keeps it to the end.",
         level="expert",
         minimum=0,
-        built=(0,),
     )
     tread_config: Json | None = setting(
         None,

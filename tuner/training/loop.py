@@ -6,25 +6,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tuner.flux.objective import (
-    SigmaSchedule,
-    add_noise,
-    draw_sigmas,
-    flow_matching_loss,
-    predict_velocity,
-)
+from tuner.flux.loss import Loss, flow_matching_loss
+from tuner.flux.objective import Conditions, add_noise, draw_guidance, predict_velocity
+from tuner.flux.sigmas import Draw, SigmaSchedule, draw_sigmas
+from tuner.flux.tread import Routing
+from tuner.optimizers.averaging import Averaging
 from tuner.training.feed import MicroBatch
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The numbers of the loop. `autocast` is the dtype to compute in where weights and adapter differ, else
-    None.
+    """The numbers of the loop.
+
+    `guidance`: the span it is drawn from, None where the flavour embeds none; `extra_noise_at`: the share of
+    noise that the target does not know, at a step; `autocast`: the dtype to compute in where weights and
+    adapter differ, else None.
     """
 
     num_steps: int
@@ -33,7 +35,9 @@ class Rules:
     max_grad_norm: float
     clip_by_norm: bool
     sigmas: SigmaSchedule
-    guidance: float | None
+    loss: Loss
+    guidance: tuple[float, float] | None
+    extra_noise_at: Callable[[int], float]
     autocast: torch.dtype | None
 
 
@@ -41,12 +45,31 @@ class Rules:
 class Trainee:
     """The frozen transformer with its adapter inside, the adapter's parameters, and the dice of sigmas and
     noise.
+
+    `untuned()`: inside that context the transformer is as it was without the adapter. `routing`: TREAD's,
+    None where every block sees all tokens.
     """
 
     transformer: nn.Module
     parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
     dice: torch.Generator
+    untuned: Callable[[], AbstractContextManager[object]]
+    routing: Routing | None = None
+
+    @contextmanager
+    def finished(self) -> Iterator[None]:
+        """Inside, the adapter holds the weights that the run hands over if it ends now: the place for
+        previews, checkpoints and EMA. Schedule-free optimizers train at another point than that.
+        """
+        if not isinstance(self.optimizer, Averaging):
+            yield
+            return
+        self.optimizer.show_average()
+        try:
+            yield
+        finally:
+            self.optimizer.show_training_point()
 
 
 @dataclass(frozen=True)
@@ -70,30 +93,65 @@ def train_steps(
         lr = rules.lr_at(number)
         for group in trainee.optimizer.param_groups:
             group["lr"] = lr
-        losses = []
-        for _ in range(rules.accumulation):
-            loss = micro_batch_loss(trainee, next(feed), rules) / rules.accumulation
-            loss.backward()
-            losses.append(loss.detach())
+        loss = _gradients(trainee, feed, rules, number)
         grad_norm = _clip(trainee.parameters, rules)
         trainee.optimizer.step()
         trainee.optimizer.zero_grad(set_to_none=True)
         # The two .item() calls are the step's only wait for the GPU.
-        loss_value, norm_value = torch.stack(losses).sum().item(), grad_norm.item()
+        loss_value, norm_value = loss.item(), grad_norm.item()
         yield Step(number, loss_value, lr, norm_value, time.monotonic() - started)
 
 
-def micro_batch_loss(trainee: Trainee, batch: MicroBatch, rules: Rules) -> Tensor:
-    """The flow-matching loss of one micro-batch, each item noised with its own sigma."""
-    latents, device = batch.latents, batch.latents.device
+def _gradients(trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, number: int) -> Tensor:
+    """The mean gradient over all items of one step, and their mean loss.
+
+    Items weigh the same, also where a batch is short, being the last of its bucket.
+    """
+    losses, num_items = [], 0
+    for _ in range(rules.accumulation):
+        batch = next(feed)
+        loss = micro_batch_loss(trainee, batch, rules, number) * len(batch.latents)
+        loss.backward()
+        losses.append(loss.detach())
+        num_items += len(batch.latents)
+    torch._foreach_div_([p.grad for p in trainee.parameters if p.grad is not None], num_items)
+    return torch.stack(losses).sum() / num_items
+
+
+def micro_batch_loss(trainee: Trainee, batch: MicroBatch, rules: Rules, number: int) -> Tensor:
+    """The flow-matching loss of one micro-batch of step `number`, each item noised with its own sigma."""
+    latents, dice = batch.latents, trainee.dice
     num_tokens = latents.shape[2] * latents.shape[3] // 4
-    sigmas = draw_sigmas(len(latents), rules.sigmas, num_tokens, trainee.dice)
-    noise = torch.randn(latents.shape, generator=trainee.dice, device=device)
-    noisy = add_noise(latents, noise, sigmas).to(batch.conditions.embeddings.dtype)
-    guidance = None if rules.guidance is None else torch.full_like(sigmas, rules.guidance)
-    with torch.autocast(device.type, rules.autocast, enabled=rules.autocast is not None):
+    draw = Draw(len(latents), num_tokens, batch.timestep_offset, batch.first_item)
+    sigmas = draw_sigmas(rules.sigmas, draw, dice)
+    noise = torch.randn(latents.shape, generator=dice, device=latents.device)
+    guidance = None if rules.guidance is None else draw_guidance(len(latents), rules.guidance, dice)
+    noisy = add_noise(latents, _disturbed(noise, rules.extra_noise_at(number), dice), sigmas)
+    noisy = noisy.to(batch.conditions.embeddings.dtype)
+    if trainee.routing:
+        trainee.routing.expect(num_tokens, batch.keep)
+    with torch.autocast(latents.device.type, rules.autocast, enabled=rules.autocast is not None):
         velocity = predict_velocity(trainee.transformer, noisy, sigmas, batch.conditions, guidance)
-    return flow_matching_loss(velocity, latents, noise)
+        target = noise - latents
+        if batch.is_regularisation:
+            target = _untuned_velocity(trainee, noisy, sigmas, batch.conditions, guidance)
+    return flow_matching_loss(velocity, target, sigmas, rules.loss, batch.mask)
+
+
+@torch.no_grad()
+def _untuned_velocity(
+    trainee: Trainee, noisy: Tensor, sigmas: Tensor, conditions: Conditions, guidance: Tensor | None
+) -> Tensor:
+    """What the base model says to the very same question: the target of pictures that hold it in place."""
+    with trainee.untuned():
+        return predict_velocity(trainee.transformer, noisy, sigmas, conditions, guidance)
+
+
+def _disturbed(noise: Tensor, share: float, dice: torch.Generator) -> Tensor:
+    """The noise of the input, with a `share` of noise on top that the target does not know."""
+    if not share:
+        return noise
+    return noise + share * torch.randn(noise.shape, generator=dice, device=noise.device)
 
 
 def _clip(parameters: list[nn.Parameter], rules: Rules) -> Tensor:
