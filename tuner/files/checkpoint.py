@@ -16,6 +16,11 @@ def step(checkpoint: Path) -> int:
     return int(json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["global_step"])
 
 
+def seed(checkpoint: Path) -> int:
+    """The seed its run was made with."""
+    return int(json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))["data"]["seed"])
+
+
 def fault(checkpoint: Path) -> str:
     """What keeps a run from going on from it, as the end of a sentence; "" where nothing does."""
     try:

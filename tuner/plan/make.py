@@ -34,12 +34,13 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
     """
     told, settings = flavours.notes(settings), flavours.settled(settings)
     folder = RunFolder(Path(settings.saving.output_dir))
+    resume_from, damaged = resume.resume_from(settings, folder)
+    settings = resume.seeded(settings, resume_from)
     index = settle(index, settings.optimization.seed or 0)
     accumulation = settings.optimization.gradient_accumulation_steps
     counts.require_enough(index, accumulation)
     length = duration(index, settings)
     num_steps = length.num_steps
-    resume_from, damaged = resume.resume_from(settings, folder)
     first_step = checkpoint.step(resume_from) if resume_from else 0
     if first_step >= num_steps:
         raise SettingsInvalid(_already_finished(settings, folder, first_step))

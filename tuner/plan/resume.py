@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from tuner.errors import Advice, CheckpointMismatch
 from tuner.files import checkpoint
 from tuner.files.run_folder import STATE_FILE, RunFolder
+from tuner.settings.optimization import ANY_SEED
 from tuner.settings.run import RunSettings
 
 
@@ -25,6 +28,14 @@ def resume_from(settings: RunSettings, folder: RunFolder) -> tuple[Path | None, 
     while settings.saving.delete_invalid_checkpoints and found and checkpoint.fault(found[-1]):
         damaged.append(found.pop())
     return (_whole(found[-1]) if found else None), tuple(damaged)
+
+
+def seeded(settings: RunSettings, going_on_from: Path | None) -> RunSettings:
+    """With a seed of -1 filled in: that of the run that goes on, else a number drawn now."""
+    if settings.optimization.seed != ANY_SEED:
+        return settings
+    number = checkpoint.seed(going_on_from) if going_on_from else secrets.randbelow(2**31)
+    return replace(settings, optimization=replace(settings.optimization, seed=number))
 
 
 def _named(asked: str, folder: RunFolder, found: list[Path]) -> Path:

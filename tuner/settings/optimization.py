@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from tuner.optimizers import catalog, schedules
 from tuner.settings.fields import setting
 
+ANY_SEED = -1
+"""A run that begins draws its own seed, and keeps it when it goes on."""
+
 ONE_CARD = (
     "one card trains, so a step sees train_batch_size x gradient_accumulation_steps pictures; "
     "the number stays in the file"
@@ -48,7 +51,7 @@ class Optimization:
         "Stop at the epoch",
         "Ends with the last epoch, even if steps are left.",
         level="expert",
-        built=(False,),
+        moot="a run lasts a number of steps or of epochs, and ends with the last of them",
     )
     # SimpleTuner's 4e-07 learns nothing in a usual run; the guide names 1e-5 to 1e-4 for a LoRA.
     learning_rate: float = setting(
@@ -78,16 +81,14 @@ class Optimization:
     lr_scale: bool = setting(
         False,
         "Scale the rate",
-        "Multiplies the learning rate by the size of the whole batch.",
+        "Multiplies the learning rate by the pictures of a step: batch size times accumulation.",
         level="expert",
-        built=(False,),
     )
     lr_scale_sqrt: bool = setting(
         False,
         "Scale by the root",
-        "Multiplies by the square root of that size instead.",
+        "Multiplies the learning rate by the square root of that number instead.",
         level="expert",
-        built=(False,),
     )
     optimizer: str = setting(
         "adamw_bf16",
@@ -121,7 +122,7 @@ class Optimization:
         "Release gradients",
         "Frees each gradient as soon as it was used.",
         level="expert",
-        built=(False,),
+        moot="the gradients of an adapter are small, and all are freed after every step",
     )
     max_grad_norm: float = setting(
         2.0, "Gradient limit", "Gradients beyond this are cut; 0 turns it off.", minimum=0
@@ -139,7 +140,7 @@ class Optimization:
         "In which numbers gradients are added up.",
         level="expert",
         choices=("unmodified", "fp32"),
-        built=(None, "unmodified"),
+        moot="an adapter and its gradients are always float32",
     )
     use_ema: bool = setting(
         False,
@@ -174,7 +175,10 @@ class Optimization:
         choices=("none", "ema_only", "comparison"),
     )
     seed: int | None = setting(
-        None, "Seed", "The same number gives the same run, picture for picture; empty means 0.", minimum=0
+        None,
+        "Seed",
+        "The same number gives the same run, picture for picture; empty means 0, -1 draws one for each run.",
+        minimum=ANY_SEED,
     )
     seed_for_each_device: bool = setting(
         True, "Own seed for each card", "With several cards, each draws its own noise.", level="expert"

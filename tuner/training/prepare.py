@@ -15,10 +15,12 @@ from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
 from tuner.settings.run import RunSettings
+from tuner.training import checkpointing
 from tuner.training.assistant import attach_assistant
 from tuner.training.hardware import Hardware
 from tuner.training.loop import Trainee
 from tuner.training.models import load_transformer
+from tuner.training.rules import base_rate
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,15 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
     transformer, adapter = load_with_adapter(settings, hardware)
     attach_assistant(settings, transformer, hardware)
     if settings.memory.gradient_checkpointing:
-        transformer.enable_gradient_checkpointing()
+        memory = settings.memory
+        checkpointing.enable(
+            transformer,
+            memory.gradient_checkpointing_backend,
+            memory.gradient_checkpointing_interval or 1,
+        )
     choice = settings.optimization
     optimizer = optimizers.build(
-        choice.optimizer, adapter.parameters(), choice.learning_rate, _options(settings)
+        choice.optimizer, adapter.parameters(), base_rate(settings), _options(settings)
     )
     dice = torch.Generator(hardware.device).manual_seed(seed(settings))
     routing = _routing(settings, transformer, hardware)
