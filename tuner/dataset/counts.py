@@ -34,8 +34,13 @@ def batches(entry: DatasetEntry) -> int:
 
 
 def buckets(entry: DatasetEntry) -> dict[str, int]:
-    """The number of pictures of each size, by its name ("1344x768")."""
-    return {f"{width}x{height}": len(pictures) for (width, height), pictures in entry.buckets.items()}
+    """The number of pictures of each size, by its name: "1344x768", or "512x512 + 1024x768" with a reference
+    of its own size.
+    """
+    return {
+        " + ".join(f"{width}x{height}" for width, height in bucket): len(pictures)
+        for bucket, pictures in entry.buckets.items()
+    }
 
 
 def least_repeats(entry: DatasetEntry, accumulation: int) -> int:

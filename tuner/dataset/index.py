@@ -7,6 +7,8 @@ from pathlib import Path
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
+Bucket = tuple[Size, ...]
+"""What can share a batch: the size of a picture, and behind it those of its references."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Picture:
     remarks: tuple[str, ...] = ()
 
     @property
+    def bucket(self) -> Bucket:
+        return (self.target_size, *((one.place or self).target_size for one in self.references))
+
+    @property
     def enlargement(self) -> float:
         """How many times larger it is trained on than it is; below 1 where it is made smaller."""
         return self.resize_size[0] / self.original_size[0]
@@ -96,12 +102,12 @@ class DatasetEntry:
     end_step: int | None = None
 
     @property
-    def buckets(self) -> dict[Size, tuple[Picture, ...]]:
-        """The pictures by the size they are trained at; only pictures of one bucket can share a batch."""
-        found: dict[Size, list[Picture]] = {}
+    def buckets(self) -> dict[Bucket, tuple[Picture, ...]]:
+        """The pictures by the sizes they are trained at; only pictures of one bucket can share a batch."""
+        found: dict[Bucket, list[Picture]] = {}
         for picture in self.pictures:
-            found.setdefault(picture.target_size, []).append(picture)
-        return {size: tuple(pictures) for size, pictures in found.items()}
+            found.setdefault(picture.bucket, []).append(picture)
+        return {bucket: tuple(pictures) for bucket, pictures in found.items()}
 
     def takes_part(self, epoch: int, step: int) -> bool:
         """Both count from 1; the step is the one that is being made."""

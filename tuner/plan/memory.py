@@ -141,9 +141,10 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     weights = sizes.num_parameters * dtype_bytes / GB
     adapter = _adapter_gb(settings, sizes)
     vae = _folder_gb(sources.vae_place(settings), "vae") or VAE_GB
-    pixels = max((w * h for w, h in (picture.target_size for picture in index.pictures)), default=0)
-    preview = max((w * h for w, h in _preview_sizes(settings)), default=0)
-    training = _activations_gb(settings, sizes, pixels, dtype_bytes)
+    buckets = [[w * h for w, h in picture.bucket] for picture in index.pictures]
+    pixels = max(map(max, buckets), default=0)
+    preview = max((w * h for w, h in _preview_sizes(settings, index)), default=0)
+    training = _activations_gb(settings, sizes, max(map(sum, buckets), default=0), dtype_bytes)
     encoded_at_once = 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
     on_device = {
         "text": _text_encoders_gb(settings) * dtype_bytes / 2,
@@ -170,7 +171,9 @@ def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
 
 
 def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_bytes: int) -> float:
-    """With checkpointing the inputs of all blocks and one block in full, else every block in full."""
+    """With checkpointing the inputs of all blocks and one block in full, else every block in full. `pixels`
+    counts a picture with its references.
+    """
     tokens = pixels / TOKEN_PX**2 + sources.num_text_tokens(settings)
     unit = settings.optimization.train_batch_size * tokens * sizes.width * dtype_bytes / GB
     if settings.memory.gradient_checkpointing:
@@ -178,8 +181,8 @@ def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_byte
     return unit * sizes.num_blocks * BLOCK_TENSORS
 
 
-def _preview_sizes(settings: RunSettings) -> list[tuple[int, int]]:
-    return [(one.width or 0, one.height or 0) for one in sources.previews(settings)]
+def _preview_sizes(settings: RunSettings, index: DatasetIndex) -> list[tuple[int, int]]:
+    return [(one.width or 0, one.height or 0) for one in sources.previews(settings, index)]
 
 
 def _vae_gb(pixels: int, dtype_bytes: int) -> float:

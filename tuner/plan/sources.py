@@ -12,6 +12,7 @@ from random import Random
 from tuner.dataset import keys
 from tuner.dataset.index import Companion, DatasetIndex, Picture
 from tuner.flux.fingerprint import fingerprint
+from tuner.plan.edits import edits
 from tuner.settings.prompts import READY_MADE
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
@@ -82,10 +83,10 @@ def cache_names(settings: RunSettings) -> CacheNames:
     """Names that change with the model, its numbers and the text length, and with nothing else."""
     folder = Path(settings.dataset.cache_dir or Path(settings.saving.output_dir) / "cache")
     model, precision = settings.model, settings.model.mixed_precision
-    vae = fingerprint(vae_place(settings), "vae", model.revision)
+    version = "-".join(filter(None, (model.revision, model.variant))) or None
+    vae = fingerprint(vae_place(settings), "vae", version)
     encoders = [
-        fingerprint(model_place(settings), part, model.revision)
-        for part in ("text_encoder", "text_encoder_2")
+        fingerprint(model_place(settings), part, version) for part in ("text_encoder", "text_encoder_2")
     ]
     return CacheNames(
         folder / "vae",
@@ -104,7 +105,7 @@ def texts(settings: RunSettings, index: DatasetIndex) -> tuple[str, ...]:
     wanted = [caption for picture in index.pictures for caption in picture.captions]
     if settings.objective.caption_dropout_probability > 0:
         wanted.append("")
-    if requests := previews(settings):
+    if requests := previews(settings, index):
         wanted += preview_texts(settings, requests)
     return tuple(dict.fromkeys(wanted))
 
@@ -117,13 +118,15 @@ def preview_texts(settings: RunSettings, requests: Sequence[SampleRequest]) -> t
     return tuple(dict.fromkeys(wanted))
 
 
-def previews(settings: RunSettings, step: int = 0) -> tuple[SampleRequest, ...]:
+def previews(settings: RunSettings, index: DatasetIndex, step: int = 0) -> tuple[SampleRequest, ...]:
     """The previews of the round at `step`: each prompt at each size, all from the same noise. It is that of
-    every round, unless `validation_randomize` wants another each time.
+    every round, unless `validation_randomize` wants another each time. Kontext edits pictures instead.
     """
     sampling = settings.sampling
     if sampling.validation_disable:
         return ()
+    if settings.flavour.takes_references:
+        return edits(settings, index, _preview_seeds(settings, step))
     return tuple(
         SampleRequest(one.prompt, seed, one.name, width, height, strength=one.adapter_strength)
         for one in _preview_prompts(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -17,3 +18,4 @@ class SampleRequest:
     steps: int | None = None
     guidance: float | None = None
     strength: float | None = None
+    references: tuple[Path, ...] = ()

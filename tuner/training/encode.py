@@ -60,15 +60,20 @@ def encode_pictures(
     free_memory(hardware.device)
 
 
-@torch.no_grad()
 def _put_latents(vae: torch.nn.Module, caches: Caches, images: Mapping[str, Image.Image]) -> None:
     """Encodes images of one size, each under its key."""
-    pixels = torch.stack([to_pixels(image) for image in images.values()])
-    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
-    means = lat.normalize(posterior.mean, vae.config)
-    deviations = posterior.std * vae.config.scaling_factor
-    for key, mean, deviation in zip(images, means, deviations, strict=True):
+    for key, mean, deviation in zip(images, *encode_images(vae, list(images.values())), strict=True):
         caches.latents.put(key, {"mean": mean, "std": deviation})
+
+
+@torch.no_grad()
+def encode_images(vae: torch.nn.Module, images: Sequence[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of the posterior of images of one size, each (B, C, H/8, W/8), in the transformer's
+    scale.
+    """
+    pixels = torch.stack([_pixels(image) for image in images])
+    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+    return lat.normalize(posterior.mean, vae.config), posterior.std * vae.config.scaling_factor
 
 
 def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
@@ -85,7 +90,7 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
     return vae
 
 
-def to_pixels(image: Image.Image) -> torch.Tensor:
+def _pixels(image: Image.Image) -> torch.Tensor:
     """(3, H, W) float32 in -1..1 of an RGB picture."""
     return _bytes(image).permute(2, 0, 1).float() / 127.5 - 1
 

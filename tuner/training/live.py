@@ -37,8 +37,11 @@ class Live:
     sampler: previews.Sampler | None = field(default=None)
 
     def resumable(self) -> checkpoints.Resumable:
-        dice = {"noise": self.prepared.trainee.dice, "feed": self.feed.dice}
-        return checkpoints.Resumable(self.prepared.adapter, self.prepared.trainee.optimizer, dice, self.ema)
+        trainee = self.prepared.trainee
+        dice = {"noise": trainee.dice, "feed": self.feed.dice}
+        if trainee.routing:
+            dice["routing"] = trainee.routing.dice
+        return checkpoints.Resumable(self.prepared.adapter, trainee.optimizer, dice, self.ema)
 
     def resume(self, checkpoint: Path) -> None:
         """Everything as it was when the checkpoint was saved."""
@@ -75,7 +78,7 @@ class Live:
         try:
             for marks, weights in self._looks(step):
                 with self.prepared.trainee.finished(), weights:
-                    previews.save_round(self._sampler(), self.plan.folder, step, self.emit, marks)
+                    previews.save_round(self._sampler(), self.plan, step, self.emit, marks)
         except Exception as error:  # noqa: BLE001 - said to the user, with its traceback in the log
             log.error("The previews of step %s failed.", step, exc_info=error)
             said = f"The previews of step {step} failed, and the training goes on: {explain(error).message}"

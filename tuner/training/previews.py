@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,18 +14,20 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tuner.adapters.lora import Adapter
+from tuner.dataset.decoding import decode
 from tuner.events import Emit, SampleReady
-from tuner.files.run_folder import RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
 from tuner.flux.denoise import CPU, RealGuidance, denoise, initial_noise, sampling_sigmas
+from tuner.flux.kontext import reference_size
 from tuner.flux.objective import Conditions
 from tuner.plan import sources
+from tuner.plan.phases import Plan
 from tuner.settings import flavours
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import preview_sizes
-from tuner.training.encode import encode_texts, load_vae
+from tuner.training.encode import encode_images, encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
 from tuner.training.picture_files import ENDINGS, save
@@ -44,6 +46,7 @@ class Look(NamedTuple):
     steps: int
     guidance: float
     strength: float
+    references: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,13 @@ class Sampler:
     def _draw_alike(self, requests: Sequence[SampleRequest], look: Look) -> Iterator[Image.Image]:
         device, dtype = self.hardware.device, self.hardware.dtype
         noise = torch.cat([self._noise(one.seed, look.size) for one in requests])
-        conditions = self._conditions([one.prompt for one in requests])
+        references = self._references(look.references, len(requests))
+        conditions = replace(self._conditions([one.prompt for one in requests]), references=references)
         sigmas = sampling_sigmas(look.steps, look.size[0] * look.size[1] // 256, self.scheduler)
         embedded = look.guidance if self.transformer.config.guidance_embeds else None
         autocast = torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
         with _evaluating(self.transformer), self.adapter.strength(look.strength), autocast:
-            real = self._real_guidance(len(requests))
+            real = self._real_guidance(conditions)
             made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded, real)
         for one in made:
             latents = lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)
@@ -91,13 +95,23 @@ class Sampler:
         hidden = self.settings.objective.flux_attention_masked_training
         return self.caches.conditions(texts, self.hardware.device, self.hardware.dtype, hidden)
 
-    def _real_guidance(self, num_pictures: int) -> RealGuidance | None:
+    def _references(self, paths: Sequence[Path], num_pictures: int) -> tuple[torch.Tensor, ...]:
+        """Latents (B, C, h, w) of each, the same for all pictures, at the nearest size that kontext knows."""
+        images = [decode(path.read_bytes()) for path in paths]
+        sized = [one.resize(reference_size(one.size), Image.Resampling.LANCZOS) for one in images]
+        latents = [encode_images(self.vae, [one])[0] for one in sized]
+        return tuple(one.expand(num_pictures, -1, -1, -1).to(self.hardware.dtype) for one in latents)
+
+    def _real_guidance(self, conditions: Conditions) -> RealGuidance | None:
+        """Against the negative prompt, with everything else as in `conditions`."""
         sampling = self.settings.sampling
         if sampling.validation_guidance_real <= 1:
             return None
-        negative = self._conditions([sampling.validation_negative_prompt] * num_pictures)
+        negative = self._conditions([sampling.validation_negative_prompt] * len(conditions.pooled))
         return RealGuidance(
-            sampling.validation_guidance_real, negative, sampling.validation_no_cfg_until_timestep
+            sampling.validation_guidance_real,
+            replace(negative, references=conditions.references),
+            sampling.validation_no_cfg_until_timestep,
         )
 
     def _look(self, request: SampleRequest) -> Look:
@@ -111,6 +125,7 @@ class Sampler:
             self.settings.adapter.validation_lycoris_strength
             if request.strength is None
             else request.strength,
+            request.references,
         )
 
 
@@ -136,14 +151,12 @@ def open_sampler(
     return Sampler(settings, transformer, adapter, load_vae(settings, hardware), caches, hardware, scheduler)
 
 
-def save_round(
-    sampler: Sampler, folder: RunFolder, step: int, emit: Emit, marks: Sequence[str] = ("",)
-) -> None:
+def save_round(sampler: Sampler, plan: Plan, step: int, emit: Emit, marks: Sequence[str] = ("",)) -> None:
     """Draws the run's previews of one step into the run folder, telling of each as it appears: once for each
     of `marks`, which stand in the names ("" for the adapter itself).
     """
-    sampling = sampler.settings.sampling
-    requests = sources.previews(sampler.settings, step)
+    sampling, folder = sampler.settings.sampling, plan.folder
+    requests = sources.previews(sampler.settings, plan.index, step)
     names = sources.labels(requests)
     folder.samples.mkdir(parents=True, exist_ok=True)
     for index, (request, image) in enumerate(zip(requests, sampler.draw(requests), strict=True)):

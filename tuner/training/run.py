@@ -113,7 +113,7 @@ def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: 
     live = _start(plan, caches, hardware, emit)
     emit(PhaseStarted(name="train", total=plan.num_steps))
     loop_rules = rules(plan.settings, plan.num_steps, live.prepared.guidance_embeds, hardware)
-    if preview_due_at_start(plan) and sources.previews(plan.settings):
+    if preview_due_at_start(plan) and sources.previews(plan.settings, plan.index):
         live.preview(plan.first_step)
     for step in train_steps(live.prepared.trainee, iter(live.feed), loop_rules, plan.first_step):
         _report(step, hardware, emit)
@@ -188,7 +188,9 @@ def _between_steps(live: Live, step: int, control: Control) -> bool:
         live.save(step, rolling=True)
     if control.stop.is_set():
         return step == plan.num_steps
-    if (preview_due(plan, step) and sources.previews(plan.settings)) or control.sample_now.is_set():
+    if (
+        preview_due(plan, step) and sources.previews(plan.settings, plan.index)
+    ) or control.sample_now.is_set():
         control.sample_now.clear()
         live.preview(step)
     if control.pause.is_set():
