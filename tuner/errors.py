@@ -189,6 +189,13 @@ _FOREIGN: tuple[tuple[_Test, Callable[[BaseException], TunerError]], ...] = (
         ),
     ),
     (
+        _says("no viable backend for scaled_dot_product_attention", "not supported for native flash"),
+        lambda _: TunerError(
+            "The chosen attention kernel cannot compute this on this computer.",
+            Advice("Let PyTorch choose.", {"model.attention_mechanism": "diffusers"}),
+        ),
+    ),
+    (
         _says("cuda error", "cudnn_status", "cublas_status"),
         lambda _: GpuLost(
             "The graphics card stopped answering.",

@@ -57,11 +57,10 @@ def test_one_noise_schedule() -> None:
     assert only(settings).change == {"objective.flow_use_beta_schedule": False}
 
 
-def test_single_files_are_not_supported_yet() -> None:
-    assert (
-        "not supported yet"
-        in only(with_("model", pretrained_model_name_or_path="a/flux.safetensors")).message
-    )
+def test_a_single_file_may_be_safetensors_and_not_gguf() -> None:
+    assert problems(with_("model", pretrained_model_name_or_path="a/flux.safetensors")) == ()
+    wrong = only(with_("model", pretrained_transformer_model_name_or_path="a/flux.gguf"))
+    assert ".safetensors" in wrong.message and "base_model_precision" in wrong.message
 
 
 def test_preview_sizes() -> None:

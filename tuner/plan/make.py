@@ -19,6 +19,7 @@ from tuner.events import PHASES
 from tuner.files import checkpoint
 from tuner.files.run_folder import RunFolder
 from tuner.flux import routes
+from tuner.flux.single_file import is_single_file
 from tuner.machine import Reading
 from tuner.plan import resume, sources
 from tuner.plan.memory import Need, forecast, shape
@@ -57,7 +58,13 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
         resume_from=resume_from,
         first_step=first_step,
         damaged=damaged,
-        notes=(*told, *index.notes, *map(resume.passed_over, damaged), *_tight(needs, machine)),
+        notes=(
+            *told,
+            *sources.notes(settings),
+            *index.notes,
+            *map(resume.passed_over, damaged),
+            *_tight(needs, machine),
+        ),
     )
 
 
@@ -126,9 +133,14 @@ def _place(machine: Reading) -> str:
 
 
 def _check_model(settings: RunSettings) -> None:
-    """A hub name is `owner/name`; anything else must be a folder on this computer."""
+    """A hub name is `owner/name`; anything else must be here: a folder, or the transformer's file."""
     transformer, _ = sources.transformer_place(settings)
-    for place in (sources.model_place(settings), sources.vae_place(settings), transformer):
+    folders = [sources.model_place(settings), sources.vae_place(settings)]
+    if not is_single_file(transformer):
+        folders.append(transformer)
+    elif not Path(transformer).is_file():
+        raise ModelMissing(f"There is no model file '{transformer}'.", Advice("Check its path."))
+    for place in folders:
         is_path = place.count("/") != 1 or "\\" in place or place[0] in "./~"
         if is_path and not Path(place).is_dir():
             raise ModelMissing(

@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tuner.dataset.index import DatasetIndex
 from tuner.errors import ModelMissing
-from tuner.flux.targets import TARGETS
+from tuner.flux import single_file
+from tuner.flux.targets import TARGETS, UNQUANTIZED
 from tuner.machine import GB, Reading
 from tuner.optimizers import catalog as optimizers
 from tuner.plan import sources
+from tuner.quantization.catalog import precision
 from tuner.settings.run import RunSettings
 
 TOKEN_PX = 16
@@ -30,8 +32,9 @@ BLOCK_TENSORS = 32
 """Intermediate results that the backward pass of one block keeps, in units of tokens x width."""
 VAE_TENSORS, VAE_CHANNELS = 6, 128
 """The VAE's first level at full size, in units of pixels x `VAE_CHANNELS`."""
-TEXT_ENCODERS_GB, VAE_GB = 9.8, 0.17
-"""CLIP-L with T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
+TEXT_ENCODERS_GB = {"text_encoder": 0.25, "text_encoder_2": 9.55}
+VAE_GB = 0.17
+"""CLIP-L and T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
 ADAPTER_BYTES = 4
 """Adapters are trained in float32."""
 
@@ -120,25 +123,32 @@ _SINGLE: tuple[Linear, ...] = (
 
 
 def shape(settings: RunSettings) -> Shape:
-    """Read from the transformer's config.json where that is a folder on this computer, else FLUX.1's own."""
+    """Read from the transformer's files where they are on this computer, else FLUX.1's own."""
     place, subfolder = sources.transformer_place(settings)
     folder = Path(place)
     own = replace(Shape(), guidance_embeds=settings.flavour.guidance_embeds)
-    if not folder.is_dir():
+    if single_file.is_single_file(place):
+        given = single_file.config(single_file.pieces(folder), folder)
+    elif folder.is_dir():
+        given = _config(folder / (subfolder or "") / "config.json", place)
+    else:
         return own
-    path = folder / (subfolder or "") / "config.json"
+    return replace(own, **{name: given[name] for name in Shape.__dataclass_fields__ if name in given})
+
+
+def _config(path: Path, place: str) -> dict[str, Any]:
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelMissing(f"'{place}' is not a whole FLUX.1 model: '{path}' cannot be read.") from error
-    return replace(own, **{name: given[name] for name in Shape.__dataclass_fields__ if name in given})
+    return given
 
 
 def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> dict[str, Need]:
     """The need of each phase, by its name."""
     sizes = shape(settings)
     dtype_bytes = 4 if settings.model.mixed_precision == "no" else 2
-    weights = sizes.num_parameters * dtype_bytes / GB
+    weights = _weights_gb(settings, sizes, dtype_bytes)
     adapter = _adapter_gb(settings, sizes)
     vae = _folder_gb(sources.vae_place(settings), "vae") or VAE_GB
     buckets = [[w * h for w, h in picture.bucket] for picture in index.pictures]
@@ -147,7 +157,7 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     training = _activations_gb(settings, sizes, max(map(sum, buckets), default=0), dtype_bytes)
     encoded_at_once = 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
     on_device = {
-        "text": _text_encoders_gb(settings) * dtype_bytes / 2,
+        "text": _text_encoders_gb(settings, dtype_bytes),
         "latents": vae + _vae_gb(pixels * encoded_at_once, dtype_bytes),
         "load": weights,
         "train": weights + adapter + max(training, vae + _vae_gb(preview, dtype_bytes) if preview else 0),
@@ -156,6 +166,17 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     if machine.vram_total_gb is None:
         return {name: Need(0.0, PROCESS_GB + gb) for name, gb in on_device.items()}
     return {name: Need(CUDA_GB + gb, PROCESS_WITH_CUDA_GB) for name, gb in on_device.items()}
+
+
+def _weights_gb(settings: RunSettings, sizes: Shape, dtype_bytes: int) -> float:
+    """The transformer: what is quantized in the bytes of its precision, the rest in its own format."""
+    choice = settings.memory
+    per_weight = precision(choice.base_model_precision).bytes_per_weight
+    if per_weight is None:
+        return sizes.num_parameters * dtype_bytes / GB
+    rest_bytes = 4 if choice.base_model_default_dtype == "fp32" else dtype_bytes
+    quantized = sum(one.num_in * one.num_out for one in sizes.linears() if one.path not in UNQUANTIZED)
+    return (quantized * per_weight + (sizes.num_parameters - quantized) * rest_bytes) / GB
 
 
 def num_adapter_parameters(settings: RunSettings, sizes: Shape) -> int:
@@ -171,14 +192,18 @@ def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
 
 
 def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_bytes: int) -> float:
-    """With checkpointing the inputs of all blocks and one block in full, else every block in full. `pixels`
-    counts a picture with its references.
+    """A checkpointed block leaves its input, or nothing where that waits in the computer's memory, and one of
+    them is in full while it is computed again; every other block is in full. `pixels` counts a picture with
+    its references.
     """
     tokens = pixels / TOKEN_PX**2 + sources.num_text_tokens(settings)
     unit = settings.optimization.train_batch_size * tokens * sizes.width * dtype_bytes / GB
-    if settings.memory.gradient_checkpointing:
-        return unit * (sizes.num_blocks + BLOCK_TENSORS)
-    return unit * sizes.num_blocks * BLOCK_TENSORS
+    choice = settings.memory
+    every = (choice.gradient_checkpointing_interval or 1) if choice.gradient_checkpointing else 0
+    checkpointed = -(-sizes.num_blocks // every) if every else 0
+    inputs = 0 if choice.gradient_checkpointing_backend == "unsloth" else checkpointed
+    in_full = sizes.num_blocks - checkpointed + bool(checkpointed)
+    return unit * (inputs + in_full * BLOCK_TENSORS)
 
 
 def _preview_sizes(settings: RunSettings, index: DatasetIndex) -> list[tuple[int, int]]:
@@ -189,9 +214,14 @@ def _vae_gb(pixels: int, dtype_bytes: int) -> float:
     return VAE_TENSORS * VAE_CHANNELS * pixels * dtype_bytes / GB
 
 
-def _text_encoders_gb(settings: RunSettings) -> float:
-    place = sources.model_place(settings)
-    return sum(_folder_gb(place, part) for part in ("text_encoder", "text_encoder_2")) or TEXT_ENCODERS_GB
+def _text_encoders_gb(settings: RunSettings, dtype_bytes: int) -> float:
+    """Both at once, each in its own precision; their files have two bytes a parameter."""
+    place, choice = sources.model_place(settings), settings.memory
+    precisions = (choice.text_encoder_1_precision, choice.text_encoder_2_precision)
+    return sum(
+        (_folder_gb(place, part) or usual_gb) / 2 * (precision(name).bytes_per_weight or dtype_bytes)
+        for (part, usual_gb), name in zip(TEXT_ENCODERS_GB.items(), precisions, strict=True)
+    )
 
 
 def _folder_gb(place: str, part: str) -> float:

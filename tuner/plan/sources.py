@@ -12,6 +12,7 @@ from random import Random
 from tuner.dataset import keys
 from tuner.dataset.index import Companion, DatasetIndex, Picture
 from tuner.flux.fingerprint import fingerprint
+from tuner.flux.single_file import is_single_file
 from tuner.plan.edits import edits
 from tuner.settings.prompts import READY_MADE
 from tuner.settings.request import SampleRequest
@@ -20,8 +21,11 @@ from tuner.settings.sampling import SamplePrompt, preview_sizes
 
 
 def model_place(settings: RunSettings) -> str:
-    """The folder or hub name of the whole model: what was given, else the flavour's own."""
-    return settings.model.pretrained_model_name_or_path or settings.flavour.repository
+    """The folder or hub name of the whole model: what was given, else the flavour's own; the latter too
+    where a single file was given, of which only the transformer is used.
+    """
+    given = settings.model.pretrained_model_name_or_path
+    return settings.flavour.repository if given is None or is_single_file(given) else given
 
 
 def vae_place(settings: RunSettings) -> str:
@@ -29,10 +33,10 @@ def vae_place(settings: RunSettings) -> str:
 
 
 def transformer_place(settings: RunSettings) -> tuple[str, str | None]:
-    """(folder or hub name, subfolder); a subfolder "none" means the root."""
+    """(folder, hub name or single file; subfolder); a subfolder "none" means the root."""
     own = settings.model.pretrained_transformer_model_name_or_path
     if own is None:
-        return model_place(settings), "transformer"
+        return settings.model.pretrained_model_name_or_path or model_place(settings), "transformer"
     subfolder = settings.model.pretrained_transformer_subfolder
     return own, None if subfolder == "none" else subfolder
 
@@ -93,8 +97,26 @@ def cache_names(settings: RunSettings) -> CacheNames:
         folder / "text",
         vae,
         model.vae_dtype,
-        "-".join([*encoders, precision]),
+        "-".join([*encoders, precision, *_encoder_precisions(settings)]),
         num_text_tokens(settings),
+    )
+
+
+def _encoder_precisions(settings: RunSettings) -> list[str]:
+    """Those of the quantized text encoders, each with its part, since their embeddings differ."""
+    memory = settings.memory
+    given = {"1": memory.text_encoder_1_precision, "2": memory.text_encoder_2_precision}
+    return [f"{part}{name}" for part, name in given.items() if name != "no_change"]
+
+
+def notes(settings: RunSettings) -> tuple[str, ...]:
+    """What is worth knowing about where the parts come from."""
+    place, _ = transformer_place(settings)
+    if not is_single_file(place):
+        return ()
+    return (
+        f"Only the transformer is taken from '{place}'; the text encoders come from "
+        f"'{model_place(settings)}' and the VAE from '{vae_place(settings)}'.",
     )
 
 

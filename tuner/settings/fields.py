@@ -12,7 +12,7 @@ Kind = Literal["bool", "int", "float", "str", "texts", "names", "json", "list"]
 Texts = tuple[str, ...]
 Items = tuple[Any, ...]
 Json = Mapping[str, Any]
-Why = str | Mapping[object, str]
+Why = str | Mapping[Any, str]
 
 
 class About(TypedDict, total=False):
@@ -22,7 +22,7 @@ class About(TypedDict, total=False):
     choices: tuple[object, ...]  # allowed values; absent = anything of the right type
     built: tuple[object, ...]  # values that work; absent = all
     why: Why  # why the others (or each of them) do not work here: what follows "because" in the refusal
-    instead: Mapping[object, object]  # the nearest value that works, where it is not the default
+    instead: Mapping[Any, object]  # the nearest value that works, where it is not the default
     minimum: float
     maximum: float
     aliases: tuple[str, ...]  # other and older names of the key
@@ -51,7 +51,7 @@ class Spec:
     choices: tuple[object, ...] = ()
     built: tuple[object, ...] | None = None
     why: Why = ""
-    instead: Mapping[object, object] = field(default_factory=dict)
+    instead: Mapping[Any, object] = field(default_factory=dict)
     minimum: float | None = None
     maximum: float | None = None
     aliases: tuple[str, ...] = ()

@@ -3,68 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from tuner.settings.fields import Json, setting
+from tuner.quantization import catalog
+from tuner.settings.fields import Json, Level, setting
 
-PRECISIONS = (
-    "no_change",
-    "int8-quanto",
-    "int4-quanto",
-    "int2-quanto",
-    "fp8-quanto",
-    "fp8uz-quanto",
-    "nf4-bnb",
-    "int4-torchao",
-    "int8-torchao",
-    "int8dq-torchao",
-    "int8dq-int4-torchao",
-    "fp8-torchao",
-    "fp8wo-torchao",
-    "fp8-int4-torchao",
-    "fp8-native",
-    "fp8-transformerengine",
-    *(f"{name}-sdnq" for name in ("int8", "uint8", "int16", "uint16", "fp16", "fp8", "int6", "int5")),
-    *(f"{name}-sdnq" for name in ("uint5", "uint4", "uint3", "uint2")),
-)
+
+def _precision(label: str, help: str, level: Level) -> Any:  # noqa: A002 - the word of `setting`
+    """All of SimpleTuner's precisions stay to be chosen from; those that do not work say why."""
+    refused = [row for row in catalog.PRECISIONS if row.why]
+    return setting(
+        "no_change",
+        label,
+        help,
+        level=level,
+        choices=catalog.names(),
+        built=catalog.working(),
+        why={row.name: row.why for row in refused},
+        instead={row.name: row.instead for row in refused},
+    )
 
 
 @dataclass(frozen=True)
 class Memory:
-    base_model_precision: str = setting(
-        "no_change",
+    base_model_precision: str = _precision(
         "Precision of the base model",
         "Stores the frozen model in fewer bits, so that it fits on a smaller card.",
-        level="basic",
-        choices=PRECISIONS,
-        built=("no_change",),
+        "basic",
     )
-    text_encoder_1_precision: str = setting(
-        "no_change",
-        "Precision of CLIP-L",
-        "Stores the first text encoder in fewer bits.",
-        level="expert",
-        choices=PRECISIONS,
-        built=("no_change",),
+    text_encoder_1_precision: str = _precision(
+        "Precision of CLIP-L", "Stores the first text encoder in fewer bits.", "expert"
     )
-    text_encoder_2_precision: str = setting(
-        "no_change",
-        "Precision of T5-XXL",
-        "Stores the second, large text encoder in fewer bits.",
-        choices=PRECISIONS,
-        built=("no_change",),
+    text_encoder_2_precision: str = _precision(
+        "Precision of T5-XXL", "Stores the second, large text encoder in fewer bits.", "advanced"
     )
-    # The next two say how a base is quantized; with no_change, all there is today, they have nothing to do.
     base_model_default_dtype: str = setting(
         "bf16",
         "Precision of the rest",
-        "Number format of those parts of a quantized model that are not quantized.",
+        "Number format of those parts of a quantized model that are not quantized; float32 in any case where "
+        "'mixed_precision' is 'no'.",
         level="expert",
         choices=("bf16", "fp32"),
     )
     quantize_via: str = setting(
         "accelerator",
         "Quantize on",
-        "'cpu' spares the card's memory while the model is quantized at the start.",
+        "Where each layer is quantized as it is read: on the card, or with 'cpu' before it goes there.",
         level="expert",
         choices=("cpu", "accelerator", "pipeline"),
     )
@@ -74,9 +58,15 @@ class Memory:
         "Also stores intermediate results in fewer bits.",
         level="expert",
         built=(False,),
+        why="the adapter learns from them, and their gradients would be lost",
     )
     quantization_config: Json | None = setting(
-        None, "Quantization details", "A table of options for the quantizer.", level="expert", built=(None,)
+        None,
+        "Quantization details",
+        "A table of options for the quantizer.",
+        level="expert",
+        built=(None,),
+        why="'base_model_precision' stands for one fixed way of quantizing, so that a run can be repeated",
     )
     offload_during_startup: bool = setting(
         False,
@@ -90,18 +80,18 @@ class Memory:
     gradient_checkpointing_interval: int | None = setting(
         None,
         "Checkpoint every N blocks",
-        "Checkpoints only some of the blocks: quicker, with more memory.",
+        "Checkpoints only every Nth block: 2 is half of them, quicker and with more memory.",
         level="expert",
         minimum=1,
-        built=(None, 1),
     )
     gradient_checkpointing_backend: str = setting(
         "torch",
         "Checkpointing program",
-        "How gradient checkpointing is done.",
+        "'unsloth' keeps what a block is computed from in the computer's memory meanwhile.",
         level="expert",
         choices=("torch", "torch-ffn", "unsloth", "unsloth-ffn"),
-        built=("torch",),
+        built=("torch", "unsloth"),
+        why="the single blocks of FLUX compute attention and feed-forward in one layer",
     )
     vae_enable_tiling: bool = setting(
         False, "VAE tiling", "Encodes and decodes large pictures in tiles, which needs less memory."

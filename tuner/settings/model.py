@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.flux import catalog
+from tuner.flux import attention, catalog
 from tuner.settings.fields import setting
 
 
@@ -36,7 +36,8 @@ class Model:
     pretrained_model_name_or_path: str | None = setting(
         None,
         "Model",
-        "A folder with the model, or its name on Hugging Face; empty means the flavour's own.",
+        "A folder with the model, its name on Hugging Face, or a .safetensors file with its transformer; "
+        "empty means the flavour's own.",
         level="basic",
     )
     pretrained_vae_model_name_or_path: str | None = setting(
@@ -48,7 +49,8 @@ class Model:
     pretrained_transformer_model_name_or_path: str | None = setting(
         None,
         "Transformer",
-        "A folder or Hugging Face name to take the transformer from; empty means from the model.",
+        "A folder, a Hugging Face name or a .safetensors file to take the transformer from; empty means from "
+        "the model.",
     )
     pretrained_transformer_subfolder: str = setting(
         "transformer",
@@ -68,6 +70,10 @@ class Model:
         "'bf16' halves the memory on cards that have it; 'no' computes in float32.",
         choices=("no", "fp16", "bf16", "fp8"),
         built=("no", "bf16"),
+        why={
+            "fp16": "numbers inside FLUX.1 grow larger than fp16 can hold",
+            "fp8": "PyTorch's fp8 products have no backward pass ('fp8-quanto' stores the base in fp8)",
+        },
     )
     vae_dtype: str = setting(
         "bf16",
@@ -76,6 +82,7 @@ class Model:
         level="expert",
         choices=("default", "fp32", "fp16", "bf16"),
         built=("default", "fp32", "bf16"),
+        why="numbers inside FLUX.1's VAE grow larger than fp16 can hold",
     )
     tokenizer_max_length: int | None = setting(
         None,
@@ -96,7 +103,9 @@ class Model:
     attention_mechanism: str = setting(
         "diffusers",
         "Attention kernel",
-        "The program that computes attention; 'diffusers' uses PyTorch's own.",
+        "The program that computes attention; with 'diffusers' PyTorch chooses the quickest of its own.",
         level="expert",
-        moot="PyTorch's own is always used, which is exact and quick on every card",
+        choices=(*attention.BACKENDS, *attention.REFUSED),
+        built=tuple(attention.BACKENDS),
+        why=attention.REFUSED,
     )

@@ -6,6 +6,7 @@ import torch
 from diffusers import FluxTransformer2DModel
 
 from tuner.flux import loading
+from tuner.flux.attention import BACKENDS
 from tuner.flux.targets import UNQUANTIZED
 from tuner.flux.text import TextEncoders
 from tuner.plan import sources
@@ -23,7 +24,9 @@ def load_transformer(settings: RunSettings, hardware: Hardware) -> FluxTransform
     """Each linear layer is quantized as soon as it is read, so that the whole never lies in memory."""
     dtype = rest_dtype(settings, hardware)
     place = _placed(settings, settings.memory.base_model_precision, dtype, hardware)
-    return loading.transformer(transformer_source(settings), dtype, hardware.device, place)
+    transformer = loading.transformer(transformer_source(settings), dtype, hardware.device, place)
+    transformer.set_attention_backend(BACKENDS[settings.model.attention_mechanism])
+    return transformer
 
 
 def load_text_encoders(settings: RunSettings, hardware: Hardware) -> TextEncoders:

@@ -69,7 +69,7 @@ def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.
 
 
 def _routing(settings: RunSettings, transformer: torch.nn.Module, hardware: Hardware) -> Routing | None:
-    """TREAD around the blocks, with dice of its own; it wraps gradient checkpointing, so it comes after it."""
+    """TREAD with dice of its own; it wraps gradient checkpointing, so it comes after it."""
     config = settings.objective.tread_config
     if config is None:
         return None
