@@ -6,12 +6,23 @@ from collections.abc import Iterator
 
 from tuner.errors import Problem
 from tuner.settings.dataset import ImageDataset
-from tuner.settings.rules import adapter, dataset, memory, model, objective, optimization, sampling, saving
+from tuner.settings.rules import (
+    adapter,
+    dataset,
+    flavour,
+    memory,
+    model,
+    objective,
+    optimization,
+    sampling,
+    saving,
+)
 from tuner.settings.run import RunSettings, dataset_specs, specs
 from tuner.settings.values import check
 
 RULES = (
     *model.RULES,
+    *flavour.RULES,
     *memory.RULES,
     *adapter.RULES,
     *optimization.RULES,

@@ -27,9 +27,17 @@ def notes(settings: RunSettings) -> tuple[str, ...]:
         f"because {title} needs it: {need.why}."
         for need, given in _unmet(settings)
     ]
-    asked = settings.sampling.validation_num_inference_steps
-    if few and asked > few and not settings.sampling.validation_disable:
+    sampling = settings.sampling
+    if sampling.validation_disable:
+        return tuple(sentences)
+    if few and sampling.validation_num_inference_steps > few:
+        asked = sampling.validation_num_inference_steps
         sentences.append(f"Previews take {asked} steps; {title} was made for {few}.")
+    if settings.flavour.takes_references and (settings.library or sampling.validation_prompt):
+        sentences.append(
+            f"Previews of {title} start from the dataset's references with their captions, so the prompt "
+            "library and 'validation_prompt' are not used."
+        )
     return tuple(sentences)
 
 

@@ -123,10 +123,9 @@ class Sampling:
     num_eval_images: int = setting(
         4,
         "Dataset pictures",
-        "How many pictures of the dataset previews start from.",
+        "How many pictures of each dataset Kontext's previews start from.",
         level="expert",
         minimum=1,
-        built=(4,),
     )
     validation_noise_scheduler: str | None = setting(
         None,
@@ -180,19 +179,31 @@ class Sampling:
         "Starts previews from pictures of the dataset.",
         level="expert",
         built=(False,),
+        why="Kontext's previews start from the dataset's references in any case, and those of the other "
+        "flavours from noise",
     )
     eval_dataset_id: str | None = setting(
         None,
-        "Evaluation dataset",
-        "A dataset whose loss is measured now and then.",
+        "Previews from",
+        "The dataset that Kontext's previews start from; empty means every one with references.",
         level="expert",
-        built=(None,),
     )
     eval_steps_interval: int | None = setting(
-        None, "Evaluate every N steps", "How often it is measured.", level="expert", minimum=1, built=(None,)
+        None,
+        "Evaluate every N steps",
+        "How often the loss is measured on pictures that are kept apart.",
+        level="expert",
+        minimum=1,
+        built=(None,),
+        why="no loss is measured on pictures that are kept apart, previews show what was learned",
     )
     eval_timesteps: int = setting(
-        28, "Evaluation noise levels", "How finely it is measured.", level="expert", minimum=1
+        28,
+        "Evaluation noise levels",
+        "How finely that is measured.",
+        level="expert",
+        minimum=1,
+        moot="no loss is measured on pictures that are kept apart",
     )
 
 
