@@ -11,6 +11,7 @@ from torch import nn
 from tests.flux.test_modulation import _inputs, _plain
 from tuner.flux.objective import predict_velocity
 from tuner.flux.streaming import NUM_SLOTS, Streaming, spread
+from tuner.quantization import catalog
 
 CPU = torch.device("cpu")
 
@@ -52,6 +53,20 @@ def test_gradients_are_the_same_bits(numbers: tuple[int, ...]) -> None:
         found.append([weight.grad for weight in trained])
     for ours, theirs in zip(*found, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("precision", ["int8-quanto", "int4-quanto", "nf4-bnb"])
+def test_quantized_blocks_stream_too(precision: str) -> None:
+    quantize = catalog.precision(precision).quantize
+    assert quantize is not None
+    transformer = _plain()
+    for block in _blocks(transformer, tuple(range(7))):
+        for path, layer in [(n, m) for n, m in block.named_modules() if isinstance(m, nn.Linear)]:
+            block.set_submodule(path, quantize(layer.weight, layer.bias, CPU, torch.float32))
+    expected = predict_velocity(transformer, *_inputs())
+    streaming = Streaming(_blocks(transformer, (0, 2, 3, 6)), CPU)
+    assert streaming.host_bytes > 0
+    assert torch.equal(predict_velocity(transformer, *_inputs()), expected)
 
 
 def test_only_the_slots_stay_on_the_card() -> None:

@@ -44,15 +44,15 @@ class _Leaf:
 
 
 class Streaming:
-    """The ring. Blocks must be frozen, quantized and on `device`, with their adapters inside: what trains
-    stays there.
+    """The ring. Blocks come frozen, in host memory or on `device`; afterwards they can be called as before.
+
+    What trains in them (adapters) stays where it is, and may be put in before or after.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], device: torch.device) -> None:
         self._device = device
-        self._leaves = [list(_leaves(block)) for block in blocks]
-        self._host = [_to_host(leaves, device) for leaves in self._leaves]
-        size = max((flat.nbytes for flat in self._host), default=0)
+        leaves = [list(_leaves(block)) for block in blocks]
+        size = max((_size(one) for one in leaves), default=0)
         count = min(NUM_SLOTS, len(blocks))
         self._slots = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(count)]
         self._holds: list[int | None] = [None] * count
@@ -60,9 +60,12 @@ class Streaming:
         self._copying: Any = torch.cuda.Stream(device) if on_card else None
         self._arrived = [torch.cuda.Event() if on_card else None for _ in range(count)]
         self._at = 0
-        for number, (block, leaves) in enumerate(zip(blocks, self._leaves, strict=True)):
-            for leaf in leaves:
-                leaf.point_at(self._slot(number))
+        self._host = []
+        for number, (block, large) in enumerate(zip(blocks, leaves, strict=True)):
+            self._host.append(_to_host(large, device))
+            for leaf in large:
+                leaf.point_at(self._slots[number % count])
+            _bring_small(block, device)
             block.register_forward_pre_hook(partial(self._enter, number))
 
     @property
@@ -107,9 +110,6 @@ class Streaming:
             slot[: host.nbytes].copy_(host, non_blocking=True)
             arrived.record()
 
-    def _slot(self, number: int) -> Tensor:
-        return self._slots[number % len(self._slots)]
-
 
 def _leaves(block: nn.Module) -> Iterator[_Leaf]:
     start = 0
@@ -134,10 +134,22 @@ def _inside(tensor: Any, owner: Any, name: str) -> Iterator[tuple[Any, str, Tens
         yield owner, name, tensor.data
 
 
+def _size(leaves: Sequence[_Leaf]) -> int:
+    return leaves[-1].start + leaves[-1].like.nbytes if leaves else 0
+
+
 def _to_host(leaves: Sequence[_Leaf], device: torch.device) -> Tensor:
-    """A block's weights as flat bytes in host memory, page-locked for a card."""
-    size = leaves[-1].start + leaves[-1].like.nbytes if leaves else 0
-    flat = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    """A block's large weights as flat bytes in host memory, page-locked for a card."""
+    flat = torch.empty(_size(leaves), dtype=torch.uint8, pin_memory=device.type == "cuda")
     for leaf in leaves:
         leaf.bytes_in(flat).copy_(getattr(leaf.owner, leaf.name))
     return flat
+
+
+def _bring_small(block: nn.Module, device: torch.device) -> None:
+    for owner, name, tensor in _plain_tensors(block):
+        if tensor.device != device:
+            setattr(owner, name, tensor.to(device))
+    for parameter in block.parameters():
+        if hasattr(parameter, "quant_state"):  # bitsandbytes keeps a weight's scales beside it
+            parameter.quant_state.to(device)
