@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tuner.dataset.captions import STRATEGIES, CaptionProblem, CaptionRules, captions_of
+from tuner.dataset.caption_edits import Shuffle, parsed
+from tuner.dataset.captions import STRATEGIES, CaptionProblem, CaptionRules
+from tuner.dataset.captions import captions_of as whole_captions_of
 from tuner.settings.dataset_defaults import BUILT_STRATEGIES
 
 FILE = CaptionRules("textfile")
@@ -16,6 +18,10 @@ TEXTS = [
     ("wörter\u2028hier".encode(), ("wörter\u2028hier",)),
 ]
 NAMES = [("my_red_star.png", "my red star"), ("a dog, v1.2-b.jpg", "a dog, v1.2-b"), ("_x_.png", "x")]
+
+
+def captions_of(picture: Path, rules: CaptionRules) -> tuple[str, ...]:
+    return whole_captions_of(picture, rules).texts
 
 
 def with_text(folder: Path, data: bytes) -> Path:
@@ -73,8 +79,7 @@ def test_only_the_instance_prompt_needs_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"first\nsch\xf6n", "is not UTF-8 text (line 2)"),
-        ("UTF-16".encode("utf-16"), "is not UTF-8 text (line 1)"),
+        (b"\xff\x00first\n\x81\x8d", "is not UTF-8 text (line 1)"),
         (b"", "is empty"),
         (b"\n \r\n", "is empty"),
     ],
@@ -105,3 +110,49 @@ def test_an_empty_instance_prompt_is_a_problem(rules: CaptionRules) -> None:
 def test_a_file_name_without_words_is_a_problem() -> None:
     with pytest.raises(CaptionProblem, match="no words"):
         captions_of(Path("___.png"), CaptionRules("filename"))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "told"),
+    [
+        ("ein schönes Café", "latin-1", "cp1252"),
+        ("señor", "latin-1", "cp1252"),
+        ("a red star", "utf-16", "utf_16"),
+        ("фото женщины в красном", "cp1251", "cp1251"),
+    ],
+)
+def test_other_encodings_are_read_and_told(tmp_path: Path, text: str, encoding: str, told: str) -> None:
+    found = whole_captions_of(with_text(tmp_path, text.encode(encoding)), FILE)
+    assert found.texts == (text,)
+    assert f"is not UTF-8 and was read as {told}" in found.remarks[0] and "picture.txt" in found.remarks[0]
+
+
+def test_equal_captions_are_one(tmp_path: Path) -> None:
+    assert captions_of(with_text(tmp_path, b"one\ntwo\none"), FILE) == ("one", "two")
+
+
+def test_filters_come_before_the_trigger(tmp_path: Path) -> None:
+    rules = CaptionRules("textfile", ("sks",), True, filters=(parsed("sks "), parsed("s/dog/cat/")))
+    assert captions_of(with_text(tmp_path, b"a sks dog"), rules) == ("sks a cat",)
+
+
+def test_a_caption_of_which_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(CaptionProblem, match="Nothing of its caption is left"):
+        captions_of(with_text(tmp_path, b"dog"), CaptionRules("textfile", filters=(parsed("dog"),)))
+
+
+def test_shuffled_tags_come_behind_the_trigger(tmp_path: Path) -> None:
+    rules = CaptionRules("textfile", ("sks",), True, shuffle=Shuffle(count=2, position_start=1))
+    found = captions_of(with_text(tmp_path, b"a, b, c, d"), rules)
+    assert found[0] == "sks a, b, c, d" and 2 <= len(found) <= 3
+    assert all(one.startswith("sks a, ") and sorted(one[4:].split(", ")) == list("abcd") for one in found)
+
+
+@pytest.mark.parametrize("strategy", ["csv", "parquet"])
+def test_a_table_gives_captions(tmp_path: Path, strategy: str) -> None:
+    rules = CaptionRules(strategy, table={"deep/a": ("one", "two"), "b.png": ()}, folder=tmp_path)
+    assert captions_of(tmp_path / "deep" / "a.png", rules) == ("one", "two")
+    with pytest.raises(CaptionProblem, match="an empty caption for 'b.png'"):
+        captions_of(tmp_path / "b.png", rules)
+    with pytest.raises(CaptionProblem, match="no row for 'c.png'"):
+        captions_of(tmp_path / "c.png", rules)

@@ -32,6 +32,27 @@ def test_caches_lie_elsewhere() -> None:
     )
 
 
+def test_what_is_taken_out_of_captions_stands_in_their_cache() -> None:
+    document: list[dict[str, Any]] = [
+        {"id": "a", "instance_data_dir": "a"},
+        {"id": "b", "instance_data_dir": "b", "text_embeds": "own"},
+        {"id": "c", "instance_data_dir": "c", "caption_filter_list": []},
+        {"id": "own", "dataset_type": "text_embeds", "caption_filter_list": "own.txt"},
+        {"id": "t", "dataset_type": "text_embeds", "default": True, "caption_filter_list": ["x", "s/a/b/"]},
+        {"id": "off", "dataset_type": "text_embeds", "disabled": True, "caption_filter_list": ["y"]},
+    ]
+    found = read(document, NAMES)
+    assert [one.caption_filter_list for one in found.datasets] == [("x", "s/a/b/"), "own.txt", ()]
+    assert not found.notes
+    settings = RunSettings(datasets=tuple(found.datasets))
+    assert write(document, settings, settings) == document
+
+
+def test_pictures_that_are_kept_apart_are_said_so() -> None:
+    found = read([{"id": "e", "dataset_type": "eval", "instance_data_dir": "apart"}], NAMES)
+    assert found.notes == ["multidatabackend.json: dataset 'e' is kept apart; no loss is measured on it."]
+
+
 def test_other_kinds_of_datasets() -> None:
     kinds = ["Video", "images", 7]
     found = read([{"id": str(kind), "dataset_type": kind} for kind in kinds], NAMES)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.dataset import geometry
+from tuner.dataset.caption_rules import absolute, captions
 from tuner.dataset.captions import CaptionRules
 from tuner.errors import Problem, SettingsInvalid
-from tuner.settings.dataset import ImageDataset
+from tuner.settings.dataset import PICTURES, ImageDataset
 from tuner.settings.run import RunSettings
 
 
@@ -27,23 +28,16 @@ class Rules:
 
     @property
     def folder(self) -> Path:
-        """Absolute; a relative one starts at the working folder."""
-        return Path(self.settings.instance_data_dir).expanduser().absolute()
+        return absolute(self.settings.instance_data_dir)
 
 
 def rules_of(one: ImageDataset, settings: RunSettings) -> Rules:
     """Everything that one dataset asks of its pictures; raises SettingsInvalid."""
-    prompt = one.instance_prompt or ()
+    has_captions = one.holds == PICTURES
     return Rules(
         one,
         _geometry_rules(one, settings),
-        CaptionRules(
-            str(one.caption_strategy),
-            (prompt,) if isinstance(prompt, str) else prompt,
-            bool(one.prepend_instance_prompt),
-            one.only_instance_prompt,
-            one.disable_multiline_split,
-        ),
+        captions(one, settings.optimization.seed or 0) if has_captions else CaptionRules("none"),
         prune=bool(one.minimum_image_size) and not settings.dataset.disable_bucket_pruning,
         companions=tuple(rules_of(other, settings) for other in settings.companions(one)),
     )

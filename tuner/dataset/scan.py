@@ -144,7 +144,8 @@ def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
         target_size=at.target_size,
         crop_top_left=at.crop_top_left,
         aspect_bucket=at.aspect_bucket,
-        captions=captions,
+        captions=captions.texts,
+        remarks=captions.remarks,
     )
 
 
@@ -154,14 +155,15 @@ def _pruned(pictures: list[Picture], rules: Rules) -> tuple[list[Picture], list[
     if not rules.prune:
         return pictures, []
     small = {
-        size: f"Only {len(group)} of {size[0]} x {size[1]} px, too few for a batch of {entry.batch_size}."
-        for size, group in entry.buckets.items()
+        bucket: f"Only {len(group)} of {width} x {height} px, too few for a batch of {entry.batch_size}."
+        for bucket, group in entry.buckets.items()
+        for width, height in bucket[:1]
         if len(group) * (entry.repeats + 1) < entry.batch_size
     }
-    return [one for one in pictures if one.target_size not in small], [
-        LeftOut(one.path, one.dataset, small[one.target_size], one.original_size)
+    return [one for one in pictures if one.bucket not in small], [
+        LeftOut(one.path, one.dataset, small[one.bucket], one.original_size)
         for one in pictures
-        if one.target_size in small
+        if one.bucket in small
     ]
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tuner.errors import Problem
-from tuner.files.codec import decode, encode, notes
+from tuner.files.codec import Decoded, decode, encode, notes
 from tuner.settings import useless
 from tuner.settings.dataset import CONDITIONING, EVALUATION, PICTURES, ImageDataset
-from tuner.settings.dataset_defaults import CACHES
 from tuner.settings.run import RunSettings, dataset_specs
 from tuner.settings.values import nearest
 
 NAME = "multidatabackend.json"
 STORES = ("text_embeds", "image_embeds", "conditioning_image_embeds")
 WITH_PICTURES = (PICTURES, CONDITIONING, EVALUATION)
+STORE_KEYS = ("id", "type", "dataset_type", "default", "disabled", "disable", "caption_filter_list")
 KINDS = (*WITH_PICTURES, "video", "audio", "caption", *STORES)
 
 
@@ -46,7 +46,24 @@ def read(document: Sequence[Any], names: Mapping[str, str]) -> Backends:
             _pictures(found, entry, name, {**names, "id": name})
         elif not (entry.get("disabled") or entry.get("disable")):
             _other(found, entry, name)
+    found.datasets = [_with_filters(one, _text_stores(document)) for one in found.datasets]
     return found
+
+
+def _text_stores(document: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """The caches of captions, the default one first."""
+    stores = [entry for entry in document if isinstance(entry, dict) and _kind(entry) == "text_embeds"]
+    on = [entry for entry in stores if not (entry.get("disabled") or entry.get("disable"))]
+    return sorted(on, key=lambda entry: not entry.get("default"))
+
+
+def _with_filters(one: ImageDataset, stores: Sequence[Mapping[str, Any]]) -> ImageDataset:
+    """In SimpleTuner the list of what is taken out of captions stands in their cache's entry."""
+    own = [store for store in stores if store.get("id") == one.text_embeds] or stores
+    if one.caption_filter_list is not None or not own or not own[0].get("caption_filter_list"):
+        return one
+    given = own[0]["caption_filter_list"]
+    return replace(one, caption_filter_list=given if isinstance(given, str) else tuple(map(str, given)))
 
 
 def has_pictures(entry: Mapping[str, Any]) -> bool:
@@ -69,14 +86,16 @@ def _pictures(found: Backends, entry: Mapping[str, Any], name: str, names: Mappi
     where = f" of dataset '{name}'"
     found.problems += one.problems
     found.notes += notes(NAME, one, dataset_specs(), useless.DATASET, where)
+    if found.datasets[-1].holds == EVALUATION:
+        found.notes.append(f"{NAME}: dataset '{name}' is kept apart; no loss is measured on it.")
 
 
 def _other(found: Backends, entry: Mapping[str, Any], name: str) -> None:
     """Stores of encoded things need no settings here; every other kind would change the training."""
     kind = entry["dataset_type"]
     if _kind(entry) in STORES:
-        if entry.get("cache_dir"):
-            found.notes.append(f"{NAME}: 'cache_dir' of '{name}' makes no difference here: {CACHES}.")
+        unused = {key: raw for key, raw in entry.items() if key not in STORE_KEYS}
+        found.notes += notes(NAME, Decoded(unused=unused), (), useless.STORE, f" of '{name}'")
     elif _kind(entry) in KINDS:
         message = (
             f"Dataset '{name}' has the dataset_type '{kind}', but FLUX learns from pictures; disable it."

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.settings.dataset_defaults import BUILT_STRATEGIES, CACHES, RESOLUTION_TYPES, STRATEGIES
+from tuner.settings.dataset_defaults import (
+    BUILT_STRATEGIES,
+    CACHES,
+    ENCODED_FIRST,
+    FROM_HERE,
+    NEVER_DELETED,
+    NO_FACES,
+    RESOLUTION_TYPES,
+    STRATEGIES,
+)
 from tuner.settings.fields import Items, Json, Texts, setting
 
 PICTURES, CONDITIONING, EVALUATION = "image", "conditioning", "eval"
@@ -24,6 +33,7 @@ class ImageDataset:
         level="expert",
         choices=("local", "aws", "csv", "huggingface", "webshart"),
         built=("local",),
+        why=FROM_HERE,
     )
     dataset_type: str = setting(
         PICTURES,
@@ -43,10 +53,11 @@ class ImageDataset:
     metadata_backend: str = setting(
         "discovery",
         "Sizes from",
-        "'discovery' opens each picture.",
+        "Each picture is opened, so that what is broken is known before the start.",
         level="expert",
         choices=("discovery", "json", "filesystem", "parquet", "huggingface", "webshart"),
-        built=("discovery", "json", "filesystem"),
+        built=("discovery", "json", "filesystem", "parquet"),
+        why=FROM_HERE,
     )
     max_num_samples: int | None = setting(
         None, "At most", "Uses only so many pictures, always the same ones.", level="expert", minimum=1
@@ -95,6 +106,7 @@ class ImageDataset:
         "Which part of the picture is kept.",
         choices=("random", "center", "centre", "corner", "face"),
         built=("random", "center", "centre", "corner"),
+        why=NO_FACES,
     )
     max_upscale_threshold: float | None = setting(
         None,
@@ -106,10 +118,11 @@ class ImageDataset:
     caption_strategy: str | None = setting(
         None,
         "Captions from",
-        "The text file beside each picture, its file name, or one prompt for all.",
+        "The text file beside each picture, its file name, one prompt for all, or a table.",
         level="basic",
         choices=STRATEGIES,
         built=(None, *BUILT_STRATEGIES),
+        why=FROM_HERE,
     )
     instance_prompt: str | Texts | None = setting(
         None, "Trigger word", "The word or sentence that calls your subject.", level="basic"
@@ -129,17 +142,36 @@ class ImageDataset:
     caption_shuffle: Json | None = setting(
         None,
         "Shuffle tags",
-        "Puts comma-separated tags in another order each time.",
+        "Adds captions with the tags in other orders: enable, count, seed, split_on (comma, space, period), "
+        "position_start, include_original.",
         level="expert",
-        built=(None,),
+    )
+    caption_filter_list: str | Texts | None = setting(
+        None,
+        "Take out of captions",
+        "Texts, or s/pattern/replacement/; a list, or a .json or .txt file with one.",
+        level="expert",
+    )
+    parquet: Json | None = setting(
+        None,
+        "Caption table",
+        "For 'parquet': path (.parquet, .csv, .json, .jsonl), filename_column, caption_column, "
+        "fallback_caption_column.",
+        level="expert",
+    )
+    csv_file: str | None = setting(None, "Caption file", "For 'csv': the table of captions.", level="expert")
+    csv_caption_column: str | None = setting(
+        None, "Caption column", "For 'csv': the column with the caption.", level="expert"
+    )
+    csv_url_column: str = setting(
+        "url", "Name column", "For 'csv': the column with the picture's name or address.", level="expert"
     )
     text_embeds: str | None = setting(
         None,
         "Caption cache",
-        "The text_embeds entry that this dataset uses.",
+        "The text_embeds entry whose caption_filter_list holds for this dataset; the first or default one.",
         level="expert",
         aliases=("text_embed_cache",),
-        moot=CACHES,
     )
     image_embeds: str | None = setting(
         None, "Picture cache", "The image_embeds entry that this dataset uses.", level="expert", moot=CACHES
@@ -192,13 +224,18 @@ class ImageDataset:
         None, "Cache folder", "Another folder for encoded pictures.", level="expert", moot=CACHES
     )
     vae_cache_clear_each_epoch: bool = setting(
-        False, "Encode anew each epoch", "Draws new crops for every epoch.", level="expert", built=(False,)
+        False,
+        "Encode anew each epoch",
+        "Draws new crops for every epoch.",
+        level="expert",
+        built=(False,),
+        why="the VAE has left the memory when the training begins; each crop is drawn once",
     )
     vae_cache_ondemand: bool | None = setting(
-        None, "Encode when needed", "Encodes pictures during training.", level="expert", built=(None, False)
+        None, "Encode when needed", "Encodes pictures during training.", level="expert", moot=ENCODED_FIRST
     )
     vae_cache_disable: bool | None = setting(
-        None, "No picture cache", "Encodes pictures anew each time.", level="expert", built=(None, False)
+        None, "No picture cache", "Encodes pictures anew each time.", level="expert", moot=ENCODED_FIRST
     )
     vae_batch_size: int | None = setting(
         None,
@@ -214,6 +251,7 @@ class ImageDataset:
         "Pictures are never deleted here, only left out.",
         level="expert",
         built=(None, False),
+        why=NEVER_DELETED,
     )
     delete_problematic_images: bool | None = setting(
         None,
@@ -221,6 +259,7 @@ class ImageDataset:
         "Pictures are never deleted here, only left out.",
         level="expert",
         built=(None, False),
+        why=NEVER_DELETED,
     )
     conditioning_data: str | Texts | None = setting(
         None,

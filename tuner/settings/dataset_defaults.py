@@ -8,7 +8,11 @@ from tuner.settings.fields import setting
 
 RESOLUTION_TYPES = ("pixel_area", "pixel", "area")
 STRATEGIES = ("filename", "textfile", "instanceprompt", "parquet", "csv", "huggingface", "webshart")
-BUILT_STRATEGIES = ("filename", "textfile", "instanceprompt")
+BUILT_STRATEGIES = ("filename", "textfile", "instanceprompt", "parquet", "csv")
+FROM_HERE = "pictures and captions are taken from folders on this computer"
+NO_FACES = "no detector of faces comes along"
+NEVER_DELETED = "FluxTuner never deletes a picture of yours; what is unwanted or broken is left out"
+ENCODED_FIRST = "everything is encoded and kept before the training, in which the encoders have no room"
 CACHES = "all that is encoded lies in 'cache_dir', under names that tell datasets and models apart"
 
 
@@ -54,9 +58,10 @@ class Dataset:
     caption_strategy: str = setting(
         "filename",
         "Captions from",
-        "The text file beside each picture, its file name, or one prompt for all.",
+        "The text file beside each picture, its file name, one prompt for all, or a table.",
         choices=STRATEGIES,
         built=BUILT_STRATEGIES,
+        why=FROM_HERE,
     )
     prepend_instance_prompt: bool = setting(
         False, "Trigger first", "Puts the trigger word in front of every caption."
@@ -119,16 +124,20 @@ class Dataset:
         False, "Keep small groups", "Keeps groups that have fewer pictures than one batch.", level="expert"
     )
     vae_cache_ondemand: bool = setting(
-        False, "Encode when needed", "Encodes pictures during training.", level="expert", built=(False,)
+        False, "Encode when needed", "Encodes pictures during training.", level="expert", moot=ENCODED_FIRST
     )
     vae_cache_disable: bool = setting(
-        False, "No picture cache", "Encodes pictures anew each time.", level="expert", built=(False,)
+        False, "No picture cache", "Encodes pictures anew each time.", level="expert", moot=ENCODED_FIRST
     )
     text_cache_ondemand: bool = setting(
-        False, "Captions when needed", "Encodes captions during training.", level="expert", built=(False,)
+        False,
+        "Captions when needed",
+        "Encodes captions during training.",
+        level="expert",
+        moot=ENCODED_FIRST,
     )
     text_cache_disable: bool = setting(
-        False, "No caption cache", "Encodes captions anew each time.", level="expert", built=(False,)
+        False, "No caption cache", "Encodes captions anew each time.", level="expert", moot=ENCODED_FIRST
     )
     max_workers: int = setting(
         32,
@@ -144,6 +153,7 @@ class Dataset:
         "Pictures are never deleted here, only left out.",
         level="expert",
         built=(False,),
+        why=NEVER_DELETED,
     )
     delete_problematic_images: bool = setting(
         False,
@@ -151,4 +161,5 @@ class Dataset:
         "Pictures are never deleted here, only left out.",
         level="expert",
         built=(False,),
+        why=NEVER_DELETED,
     )

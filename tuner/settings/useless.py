@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tuner.settings import dataset_defaults
+
 FLOW = "FLUX learns by flow matching, which has no such term"
 OLD = "SimpleTuner itself ignores it by now"
 DEEPSPEED = "it belongs to DeepSpeed, with which no adapter is trained"
@@ -63,6 +65,18 @@ DATASET: dict[str, str] = {
     "compress_cache": CACHES,
     "cache_file_suffix": "cache files are always named by their content",
 }
+
+STORE: dict[str, str] = {
+    "cache_dir": dataset_defaults.CACHES,
+    "write_batch_size": CACHES,
+    "compress_cache": CACHES,
+    "text_encoder_batch_size": "'text_encoder_batch_size' of config.json counts",
+    "text_cache_ondemand": dataset_defaults.ENCODED_FIRST,
+    "text_cache_disable": dataset_defaults.ENCODED_FIRST,
+    "preserve_data_backend_cache": LISTING,
+    "skip_file_discovery": LISTING,
+}
+"""Of the entries of multidatabackend.json that hold caches of captions and pictures."""
 
 ENVIRONMENT: dict[str, str] = {
     "DISABLE_UPDATES": "FluxTuner never updates itself",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from tuner.errors import Problem
 from tuner.settings.dataset import PICTURES, ImageDataset
@@ -12,6 +13,7 @@ from tuner.settings.run import RunSettings
 from tuner.settings.values import nearest
 
 MASKS = ("mask", "segmentation")
+PARQUET_KEYS = ("path", "filename_column", "caption_column")
 DatasetRule = Callable[[ImageDataset, str], Iterator[Problem]]
 """The dataset with every value filled in, and its dotted path; says what is wrong with it."""
 
@@ -58,6 +60,28 @@ def _captions(one: ImageDataset, place: str) -> Iterator[Problem]:
                 f"Dataset '{one.id}' needs an 'instance_prompt', because {reason}.",
             )
             return
+
+
+def _tables(one: ImageDataset, place: str) -> Iterator[Problem]:
+    """The strategies that look captions up know where."""
+    needed: Mapping[str, Mapping[str, Any]] = {
+        "csv": {"csv_file": one.csv_file, "csv_caption_column": one.csv_caption_column},
+        "parquet": {"parquet": one.parquet},
+    }
+    for key, value in needed.get(str(one.caption_strategy), {}).items():
+        if not value:
+            yield problem(
+                f"{place}.{key}",
+                None,
+                f"Dataset '{one.id}' takes its captions from {one.caption_strategy} and needs '{key}'.",
+            )
+    missing = [key for key in PARQUET_KEYS if one.parquet and not one.parquet.get(key)]
+    if missing and one.caption_strategy == "parquet":
+        yield problem(
+            f"{place}.parquet",
+            one.parquet,
+            f"Dataset '{one.id}': 'parquet' lacks {' and '.join(map(repr, missing))}.",
+        )
 
 
 def _geometry(one: ImageDataset, place: str) -> Iterator[Problem]:
@@ -172,4 +196,4 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 
 RULES: tuple[Rule, ...] = (_some_dataset, _windows, _conditioning, _companions)
-DATASET_RULES: tuple[DatasetRule, ...] = (_identity, _captions, _geometry)
+DATASET_RULES: tuple[DatasetRule, ...] = (_identity, _captions, _tables, _geometry)
