@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tuner.optimizers.adamw_bf16 import AdamWBF16, join, split
+from tuner.optimizers.states import pack, unpack
 
 SETUP = {"lr": 1e-3, "betas": (0.9, 0.999), "weight_decay": 1e-2, "eps": 1e-6}
 
@@ -100,7 +101,7 @@ def test_states_survive_saving_with_their_formats() -> None:
     optimizer = AdamWBF16([p], **SETUP)
     train(optimizer, p, gradients(5))
     again = AdamWBF16([p], **SETUP)
-    again.load_state_dict(optimizer.state_dict())
+    unpack(again, *pack(optimizer))
     for key, value in optimizer.state[p].items():
         loaded = again.state[p][key]
         if isinstance(value, torch.Tensor):

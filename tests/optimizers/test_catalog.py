@@ -36,7 +36,9 @@ def test_three_steps_lower_the_loss(row: catalog.OptimizerRow, dtype: torch.dtyp
 @FORMATS
 def test_states_cost_what_the_row_says(row: catalog.OptimizerRow, dtype: torch.dtype) -> None:
     parameters = lora_pair(dtype)
-    optimizer = catalog.build(row.name, parameters, row.default_lr)
+    # the square matrices of a LoRA's short sides count for nothing in a real adapter; here they would
+    options = {"max_precond_dim": 0} if "max_precond_dim" in row.options else {}
+    optimizer = catalog.build(row.name, parameters, row.default_lr, options)
     train(optimizer, parameters, 1)
     said = row.state_bytes_per_parameter if dtype == torch.bfloat16 else row.state_bytes_per_fp32_parameter
     # 8-bit states carry tables of a fixed size, which count for nothing in a real adapter

@@ -49,14 +49,6 @@ class AdamWBF16(torch.optim.Optimizer):
                 self._update(chunk, group)
         return loss
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As usual, but the states keep their number format; torch casts them to that of the parameter."""
-        super().load_state_dict(state_dict)
-        saved = [index for group in state_dict["param_groups"] for index in group["params"]]
-        for index, p in zip(saved, self._parameters(), strict=True):
-            for key, value in state_dict["state"].get(index, {}).items():
-                self.state[p][key] = value.to(p.device, copy=True) if isinstance(value, Tensor) else value
-
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 

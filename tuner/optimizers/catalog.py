@@ -23,6 +23,7 @@ class OptimizerRow:
     The state bytes are those of one bf16 and of one float32 parameter (large tensors). `default_lr` suits a
     LoRA. `clips_itself`: gradients must not be clipped before the step. `paged`: states move to main memory
     if need be. `fixed_lr`: the learning rate it must be given, because it finds the size of its steps itself.
+    `matrices_only`: it cannot train vectors or numbers.
     """
 
     name: str
@@ -36,16 +37,28 @@ class OptimizerRow:
     paged: bool = False
     clips_itself: bool = False
     fixed_lr: float | None = None
+    matrices_only: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A name of SimpleTuner's that is not built; `why` follows "because", `instead` is the nearest row."""
+
+    name: str
+    why: str
+    instead: str
 
 
 def _options(**values: object) -> Mapping[str, object]:
     return MappingProxyType(values)
 
 
-OURS, TORCH, OPTIMI, BNB = "tuner.optimizers.adamw_bf16", "torch.optim", "optimi", "bitsandbytes.optim"
+OURS, TORCH, OPTIMI, BNB = "tuner.optimizers", "torch.optim", "optimi", "bitsandbytes.optim"
 
 _ADAMW = _options(betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-6)
 _BNB_ADAMW = _options(**_ADAMW, min_8bit_size=4096)
+_BNB_ADAM = _options(betas=(0.9, 0.999), weight_decay=0.0, eps=1e-8, min_8bit_size=4096)
+_BNB_ADAGRAD = _options(lr_decay=0.0, weight_decay=0.0, eps=1e-10, min_8bit_size=4096)
 _BNB_LION = _options(betas=(0.9, 0.99), weight_decay=0.0, min_8bit_size=4096)
 _ADEMAMIX = _options(
     betas=(0.9, 0.999, 0.9999), weight_decay=1e-2, eps=1e-8,
@@ -55,12 +68,12 @@ _KAHAN: Mapping[str, object] = _options(decouple_lr=False, max_lr=None, kahan_su
 _LION = _options(betas=(0.9, 0.99), weight_decay=0.0, **_KAHAN)
 _OPTIMI = _options(betas=(0.9, 0.99), weight_decay=0.0, eps=1e-6, **_KAHAN)
 _OPTIMI_ADAM = _options(**_OPTIMI, decouple_wd=False)
+_FREE = _options(betas=(0.9, 0.999), weight_decay=1e-3, eps=1e-6)
 _TORCH_ADAM = _options(betas=(0.9, 0.999), weight_decay=0.0, eps=1e-8)
 
-# Left out: torch-nadam, whose bf16 states do not survive a checkpoint; torch-sparseadam (sparse gradients).
 OPTIMIZERS: tuple[OptimizerRow, ...] = (
     OptimizerRow(
-        "adamw_bf16", OURS, "AdamWBF16", 10, 8, 1e-4,
+        "adamw_bf16", f"{OURS}.adamw_bf16", "AdamWBF16", 10, 8, 1e-4,
         "The one to begin with: AdamW that loses nothing when the adapter is trained in bf16.", _ADAMW,
     ),
     OptimizerRow(
@@ -149,6 +162,60 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
         "AdEMAMix with 8-bit states that may move to main memory.", _ADEMAMIX, paged=True,
     ),
     OptimizerRow(
+        "bnb-adam", BNB, "Adam", 8, 8, 1e-4,
+        "Adam of bitsandbytes with float32 states, without weight decay.", _BNB_ADAM,
+    ),
+    OptimizerRow(
+        "bnb-adam8bit", BNB, "Adam8bit", 2, 2, 1e-4,
+        "Adam with 8-bit states, without weight decay.", _BNB_ADAM,
+    ),
+    OptimizerRow(
+        "bnb-adagrad", BNB, "Adagrad", 4, 4, 1e-3,
+        "Steps that only ever get smaller, with float32 states.", _BNB_ADAGRAD,
+    ),
+    OptimizerRow(
+        "bnb-adagrad8bit", BNB, "Adagrad8bit", 1, 1, 1e-3,
+        "Steps that only ever get smaller, with 8-bit states.", _BNB_ADAGRAD,
+    ),
+    OptimizerRow(
+        "adamw_schedulefree", f"{OURS}.schedule_free", "ScheduleFreeAdamW", 12, 12, 1e-4,
+        "AdamW that averages its way instead of lowering the rate; leave the schedule constant.",
+        _options(**{**_ADAMW, "eps": 1e-8}),
+    ),
+    OptimizerRow(
+        "adamw_schedulefree+aggressive", f"{OURS}.schedule_free", "ScheduleFreeAdamW", 12, 12, 1e-4,
+        "The same with a tenth of the weight decay.", _FREE,
+    ),
+    OptimizerRow(
+        "adamw_schedulefree+no_kahan", f"{OURS}.schedule_free", "ScheduleFreeAdamW", 12, 12, 1e-4,
+        "The same as +aggressive: its states are float32, so it needs no Kahan sums.", _FREE,
+    ),
+    OptimizerRow(
+        "prodigy", f"{OURS}.prodigy", "Prodigy", 16, 16, 1.0,
+        "Adam that finds the learning rate by itself; the one that is set is not used.",
+        _options(
+            betas=(0.9, 0.99), weight_decay=0.0, eps=1e-8,
+            d0=1e-6, d_coef=1.0, growth_rate=None, safeguard_warmup=False,
+        ),
+        clips_itself=True, fixed_lr=1.0,
+    ),
+    OptimizerRow(
+        "soap", f"{OURS}.soap", "Soap", 8, 8, 1e-4,
+        "Adam in the directions in which the gradients really lie; more work for each step.",
+        _options(
+            betas=(0.95, 0.95), weight_decay=1e-2, eps=1e-8, precondition_frequency=10, max_precond_dim=256
+        ),
+    ),
+    OptimizerRow(
+        "muon", TORCH, "Muon", 2, 4, 1e-4,
+        "Steps of equal size in every direction of a matrix; scaled so that AdamW's learning rate fits.",
+        _options(
+            weight_decay=0.1, momentum=0.95, nesterov=True, eps=1e-7, ns_steps=5,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        matrices_only=True,
+    ),
+    OptimizerRow(
         "torch-adamw", TORCH, "AdamW", 4, 8, 1e-4,
         "PyTorch's own AdamW; exact in float32, but small steps get lost in bf16.",
         _options(**{**_TORCH_ADAM, "weight_decay": 1e-2}, amsgrad=False),
@@ -160,6 +227,11 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     OptimizerRow(
         "torch-radam", TORCH, "RAdam", 4, 8, 1e-4,
         "PyTorch's Adam with a built-in warm-up; for float32 adapters.", _TORCH_ADAM,
+    ),
+    OptimizerRow(
+        "torch-nadam", TORCH, "NAdam", 4, 8, 1e-4,
+        "PyTorch's Adam with Nesterov's look ahead; for float32 adapters.",
+        _options(**_TORCH_ADAM, momentum_decay=4e-3, decoupled_weight_decay=False),
     ),
     OptimizerRow(
         "torch-adamax", TORCH, "Adamax", 4, 8, 2e-4,
@@ -197,6 +269,24 @@ OPTIMIZERS: tuple[OptimizerRow, ...] = (
     ),
 )  # fmt: skip
 
+_AO = "torchao is not installed, as an adapter's states are small"
+_SDNQ = "sdnq is not installed, as an adapter's states are small"
+REFUSED: tuple[Refusal, ...] = (
+    Refusal("ao-adamw8bit", _AO, "bnb-adamw8bit"),
+    Refusal("ao-adamw4bit", _AO, "bnb-adamw8bit"),
+    Refusal("ao-adamfp8", _AO, "bnb-adamw8bit"),
+    Refusal("ao-adamwfp8", _AO, "bnb-adamw8bit"),
+    Refusal("sdnq-adamw", _SDNQ, "bnb-adamw8bit"),
+    Refusal("sdnq-adafactor", _SDNQ, "torch-adafactor"),
+    Refusal("sdnq-came", _SDNQ, "torch-adafactor"),
+    Refusal("sdnq-lion", _SDNQ, "bnb-lion8bit"),
+    Refusal("sdnq-muon", _SDNQ, "muon"),
+    Refusal("torch-sparseadam", "it takes sparse gradients, and those of an adapter are dense", "torch-adam"),
+    Refusal("dadaptation", "prodigy has taken its place", "prodigy"),
+)
+RENAMED: Mapping[str, str] = MappingProxyType({"adafactor": "torch-adafactor", "adamw8bit": "bnb-adamw8bit"})
+"""Names that SimpleTuner had once."""
+
 _BY_NAME = {row.name: row for row in OPTIMIZERS}
 
 
@@ -233,6 +323,11 @@ def build(
     if problems := option_problems(name, options):
         raise TunerError(
             " ".join(problems), Advice("Clear optimizer_config.", {"optimization.optimizer_config": None})
+        )
+    if chosen.matrices_only and any(p.ndim != 2 for p in trained):
+        raise TunerError(
+            f"The optimizer {name} trains matrices only, and this adapter also has vectors or numbers.",
+            Advice("Choose adamw_bf16.", {"optimization.optimizer": "adamw_bf16"}),
         )
     values: dict[str, Any] = _merged(chosen, options)
     if chosen.paged:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tuner.errors import Advice, CheckpointMismatch
+from tuner.optimizers.averaging import Averaging
 
 _TENSOR, _TUPLE, _NUMBERED = (
     "tensor:",
@@ -38,6 +39,19 @@ def unpack(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest
             Advice("Go on with the settings that the checkpoint was made with, or start a new run."),
         )
     optimizer.load_state_dict(state)
+    _keep_formats(optimizer, state)
+    if isinstance(optimizer, Averaging):
+        optimizer.show_training_point()
+
+
+def _keep_formats(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """torch casts states to the number format of their parameter; here they get their own back."""
+    saved = [index for group in state["param_groups"] for index in group["params"]]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, p in zip(saved, parameters, strict=True):
+        for key, value in state["state"].get(index, {}).items():
+            if isinstance(value, Tensor) and optimizer.state[p][key].dtype != value.dtype:
+                optimizer.state[p][key] = value.to(optimizer.state[p][key].device)
 
 
 def _num_tensors(groups: list[dict[str, Any]]) -> int:

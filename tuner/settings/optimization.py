@@ -95,7 +95,11 @@ class Optimization:
         "Optimizer",
         "The rule that turns gradients into steps; adamw_bf16 is the safe choice.",
         level="basic",
-        choices=catalog.names(),
+        choices=(*catalog.names(), *(one.name for one in catalog.REFUSED)),
+        built=catalog.names(),
+        why={one.name: one.why for one in catalog.REFUSED},
+        instead={one.name: one.instead for one in catalog.REFUSED},
+        renamed=catalog.RENAMED,
         required=True,
     )
     optimizer_config: str | None = setting(

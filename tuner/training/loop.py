@@ -99,7 +99,9 @@ def train_steps(
         trainee.optimizer.zero_grad(set_to_none=True)
         # The two .item() calls are the step's only wait for the GPU.
         loss_value, norm_value = loss.item(), grad_norm.item()
-        yield Step(number, loss_value, lr, norm_value, time.monotonic() - started)
+        # Prodigy's rate is its guess `d`, of which the schedule is a factor.
+        shown = lr * trainee.optimizer.param_groups[0].get("d", 1.0)
+        yield Step(number, loss_value, shown, norm_value, time.monotonic() - started)
 
 
 def _gradients(trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, number: int) -> Tensor:
