@@ -388,3 +388,17 @@ def test_render_opens_the_door_to_previews(tmp_path, session, monkeypatch):
     request = SampleRequest("a sks", 1)
     made = list(session.render(write_recipe(tmp_path), [request], tmp_path / "a.safetensors"))
     assert made == [("sks", request, tmp_path / "a.safetensors")]
+
+
+def test_variables_of_config_env_are_set_while_the_run_goes_on(tmp_path, session, trainer):
+    seen = []
+
+    def run(plan, emit, control) -> None:
+        seen.append(os.environ.get("FOR_THE_LIBRARIES"))
+        short_run(plan, emit, control)
+
+    config = write_recipe(tmp_path)
+    (config / "config.env").write_text("export FOR_THE_LIBRARIES='yes'\n", encoding="utf-8")
+    trainer(run)
+    finish(session, config)
+    assert seen == ["yes"] and "FOR_THE_LIBRARIES" not in os.environ

@@ -22,7 +22,7 @@ from tuner import files, machine
 from tuner.dataset import scan
 from tuner.errors import Advice, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
-from tuner.files import journal
+from tuner.files import env_file, journal
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
 from tuner.plan import make
 from tuner.plan.phases import Plan
@@ -214,9 +214,10 @@ class Session:
         try:
             with _log_file(plan.folder.log), journal.open_end(plan.folder.events) as self._journal:
                 try:
-                    from tuner.training.run import run
+                    with env_file.in_force(plan.settings.environment):
+                        from tuner.training.run import run
 
-                    run(plan, self._publish, control)
+                        run(plan, self._publish, control)
                 except BaseException as exception:  # noqa: BLE001 - nothing above a thread would say it
                     self._fail(exception)
         finally:

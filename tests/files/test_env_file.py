@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from tuner.files.env_file import read, write
+from tuner.files.env_file import in_force, read, write
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,11 @@ def test_writing_touches_only_what_changed() -> None:
     before, _ = read(text)
     assert write(text, before, before) == text
     assert write(text, before, {"A": "1", "B": "a b", "D": "new"}) == '# mine\nA=1\nB="a b"\nD=new\n'
+
+
+def test_variables_are_in_force_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE_BEFORE", "old")
+    with in_force({"HERE_BEFORE": "new", "NEW_ONE": "1", "MIXED_PRECISION": "no", "DISABLE_UPDATES": "1"}):
+        assert (os.environ["HERE_BEFORE"], os.environ["NEW_ONE"]) == ("new", "1")
+        assert not {"MIXED_PRECISION", "DISABLE_UPDATES"} & os.environ.keys()
+    assert os.environ["HERE_BEFORE"] == "old" and "NEW_ONE" not in os.environ

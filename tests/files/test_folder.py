@@ -252,10 +252,11 @@ def test_files_may_lie_elsewhere(write: Write, tmp_path: Path, monkeypatch: pyte
     assert load_all(tmp_path / "run").settings == settings
 
 
-def test_variables_that_are_not_passed_on_are_named(write: Write) -> None:
+def test_variables_for_other_programs_are_named(write: Write) -> None:
     loaded = load_all(write(env="TRAINING_NUM_PROCESSES=1\nDISABLE_UPDATES=true\nHF_HOME=/big\n"))
     assert loaded.notes == (
-        "config.env: 'HF_HOME' is not passed on yet; set it in the system before FluxTuner starts.",
+        "config.env: 'HF_HOME' is set while the run goes on; what reads it only when a program starts "
+        "needs it in the system.",
     )
 
 

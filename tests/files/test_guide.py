@@ -55,11 +55,14 @@ def test_the_guides_five_files_load(folder: Path) -> None:
     assert notes == (
         "config.json: 'learning_rate' is not given; 0.0001 is used.",
         "config.json: 'data_backend_config' is not given; config/multidatabackend.json is used.",
+        "config.json: neither 'max_train_steps' nor 'num_train_epochs' is given; 1 epoch is trained.",
+        "config.json: 'lora_type' is not given; lycoris is used, because there is a lycoris_config.json.",
         "multidatabackend.json: 'cache_dir_vae' of dataset 'dreambooth-subject' makes no difference here: "
         "all that is encoded lies in 'cache_dir', under names that tell datasets and models apart.",
         "multidatabackend.json: 'cache_dir' of 'text-embeds' makes no difference here: "
         "all that is encoded lies in 'cache_dir', under names that tell datasets and models apart.",
-        "lycoris_config.json is not used: 'lora_type' is not given, so it is 'standard'.",
+        "multidatabackend.json: 'write_batch_size' of 'text-embeds' makes no difference here: "
+        "files are written whole and found by their content, however many at a time.",
         "config.json: 'user_prompt_library' is not given; the user_prompt_library.json beside it is used.",
     )
 

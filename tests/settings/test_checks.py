@@ -88,7 +88,7 @@ def test_datasets() -> None:
         ({"maximum_image_size": 1024}, "target_downsample_size"),
         ({"crop": True, "crop_aspect": "closest"}, "crop_aspect_buckets"),
         ({"type": "aws"}, "type"),
-        ({"caption_strategy": "parquet"}, "caption_strategy"),
+        ({"caption_strategy": "parquet"}, "parquet"),
         ({"crop_style": "middle"}, "crop_style"),
         ({"delete_unwanted_images": True}, "delete_unwanted_images"),
         ({"repeats": -1}, "repeats"),

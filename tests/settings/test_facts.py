@@ -337,4 +337,6 @@ def test_what_we_have_beyond_it_is_known() -> None:
     told = {row[0][0] for row in rows(CONFIG)}
     assert {spec.name for spec in specs()} - told == {"validation_using_datasets", "modelspec_comment"}
     told = {row[0][0] for row in rows(DATASET)}
-    assert {spec.name for spec in dataset_specs()} - told <= {"dataset_type"}
+    of_tables = {"parquet", "csv_file", "csv_caption_column", "csv_url_column"}
+    of_stores = {"caption_filter_list"}
+    assert {spec.name for spec in dataset_specs()} - told == {"dataset_type", *of_tables, *of_stores}

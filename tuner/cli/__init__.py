@@ -82,6 +82,7 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--guidance", metavar="X", type=float),
         ),
     ),
+    Command("settings", "Explain every key of the five files, as in docs/settings.md.", commands.settings),
     Command("doctor", "Check this computer.", commands.doctor),
     Command(
         "bench",

@@ -15,6 +15,7 @@ from tuner.dataset import counts, scan, sheet
 from tuner.errors import ModelMissing
 from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
+from tuner.settings import page
 from tuner.settings.request import SampleRequest
 
 BENCHMARKS = {"step": benchmarks.step, "page": benchmarks.page}
@@ -136,6 +137,13 @@ def doctor(arguments: Namespace) -> int:
         lines += [f"     -> {one.mend}"] if one.mend else []
     report(arguments, {"findings": [asdict(one) for one in findings]}, lines)
     return 1 if any(one.state == "bad" for one in findings) else 0
+
+
+def settings(arguments: Namespace) -> int:
+    """Every key of the five files: docs/settings.md is this."""
+    text = page.page()
+    report(arguments, {"page": text}, [text])
+    return 0
 
 
 def bench(arguments: Namespace) -> int:

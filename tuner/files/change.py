@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tuner.errors import Problem, SettingsInvalid
-from tuner.files.config_json import ENVIRONMENT, flat
+from tuner.files.config_json import flat
 from tuner.settings.checks import problems
+from tuner.settings.environment import TWINS
 from tuner.settings.fields import Spec
 from tuner.settings.run import SECTIONS, RunSettings, dataset_specs, specs
 from tuner.settings.values import nearest, parse, wrong_type
@@ -36,7 +37,7 @@ def changed(settings: RunSettings, change: Mapping[str, Any]) -> RunSettings:
 def _with_twins(before: RunSettings, after: RunSettings) -> dict[str, str]:
     """config.env says some things a second time; where it does, it follows what was changed."""
     old, new = flat(before), flat(after)
-    changed_keys = {name: key for name, key in ENVIRONMENT.items() if old[key] != new[key]}
+    changed_keys = {name: key for name, key in TWINS.items() if old[key] != new[key]}
     told = {name: str(new[key]) for name, key in changed_keys.items() if name in after.environment}
     return {**after.environment, **told}
 

@@ -12,17 +12,11 @@ from typing import Any
 from tuner.files.codec import Decoded, bare, decode, encode, notes, plain
 from tuner.files.lycoris_json import plain_lora
 from tuner.settings import useless
+from tuner.settings.environment import TWINS
 from tuner.settings.run import SECTIONS, RunSettings, specs
 from tuner.settings.values import NO, YES, shown
 
 NAME = "config.json"
-
-ENVIRONMENT = {
-    "MIXED_PRECISION": "mixed_precision",
-    "TRAINING_NUM_PROCESSES": "num_processes",
-    "TRAINING_NUM_MACHINES": "num_machines",
-    "TRAINING_DYNAMO_BACKEND": "dynamo_backend",
-}
 
 
 OLDER = {"vae_cache_preprocess": "vae_cache_ondemand", "ignore_final_epochs": "strict_epoch_limit"}
@@ -50,7 +44,7 @@ def read(
     """The values of the document, with those of config.env where the document has no word of its own, and
     with 'lora_type' where only `lycoris` tells it. `texts` are files that values may name.
     """
-    twins = {key: environment[name] for name, key in ENVIRONMENT.items() if name in environment}
+    twins = {key: environment[name] for name, key in TWINS.items() if name in environment}
     own = {bare(key) for key, value in document.items() if value is not None}
     whole = {key: with_variables(raw, environment) for key, raw in migrated(document).items()}
     whole |= {key: texts[name] for key, name in named_files(whole).items() if name in texts}

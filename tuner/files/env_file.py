@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from tuner.settings.environment import of_the_system
 
 NAME = "config.env"
 LINE = re.compile(r"^\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<sign>\+?=)(?P<value>.*)$")
@@ -55,3 +59,19 @@ def write(text: str, before: Mapping[str, str], after: Mapping[str, str]) -> str
 
 def _quoted(value: str) -> str:
     return f'"{value}"' if re.search(r"[\s#'\"]", value) else value
+
+
+@contextmanager
+def in_force(environment: Mapping[str, str]) -> Iterator[None]:
+    """What is for other programs and libraries stands in the system's variables, and then as it was."""
+    wanted = of_the_system(environment)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

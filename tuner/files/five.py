@@ -14,7 +14,7 @@ import tuner.files.lycoris_json as lycoris_json
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
 from tuner.files.documents import parse_json, to_json
-from tuner.settings import useless
+from tuner.settings.environment import of_the_system
 from tuner.settings.run import TOKEN, RunSettings
 
 KINDS: dict[str, type[Any]] = {
@@ -109,11 +109,10 @@ def texts_of(settings: RunSettings) -> dict[str, str]:
 
 
 def _environment_notes(environment: Mapping[str, str]) -> list[str]:
-    known = (*config_json.ENVIRONMENT, *useless.ENVIRONMENT)
     return [
-        f"{env_file.NAME}: '{name}' is not passed on yet; set it in the system before FluxTuner starts."
-        for name in environment
-        if name not in known
+        f"{env_file.NAME}: '{name}' is set while the run goes on; what reads it only when a program starts "
+        "needs it in the system."
+        for name in of_the_system(environment)
     ]
 
 

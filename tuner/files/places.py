@@ -13,6 +13,7 @@ import tuner.files.env_file as env_file
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
 from tuner.files.documents import line_of
+from tuner.settings.environment import TWINS
 from tuner.settings.run import dataset_specs, specs
 
 
@@ -41,7 +42,7 @@ def _place(problem: Problem, texts: Mapping[str, str]) -> tuple[str, int]:
 def _environment_place(key: str, text: str) -> tuple[str, int]:
     for number, line in enumerate(text.splitlines(), start=1):
         match = env_file.LINE.match(line)
-        if match and config_json.ENVIRONMENT.get(match["key"]) == key:
+        if match and TWINS.get(match["key"]) == key:
             return env_file.NAME, number
     return config_json.NAME, 0
 

@@ -1,0 +1,147 @@
+"""docs/settings.md as a loop over the declarations: what every key of the five files means and does here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from tuner.settings import useless
+from tuner.settings.environment import TWINS
+from tuner.settings.fields import Kind, Spec
+from tuner.settings.run import dataset_specs, specs
+from tuner.settings.values import shown
+
+SECTIONS = {
+    "model": "The model",
+    "memory": "Memory and precision",
+    "adapter": "The adapter",
+    "optimization": "Learning",
+    "objective": "What is learned",
+    "dataset": "Pictures, for all datasets",
+    "sampling": "Previews",
+    "saving": "Run folder and checkpoints",
+}
+TYPES: dict[Kind, str] = {
+    "bool": "true or false",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "texts": "text, or list of texts",
+    "names": "list of names",
+    "json": "object in braces",
+    "list": "list in brackets",
+}
+HEAD = """# Settings
+
+Every key of the five config files, what it means, and what FluxTuner does with it. This page is written by
+`python -m tuner settings`, from the same declarations that the form, the checks and the trainer read.
+
+- Keys may have dashes in front (`--lora_rank`). Of two spellings of one key the later counts, and a key that
+  is cut short is taken where only one setting begins so; both is said.
+- `null` and the empty text mean that the key is not set. Numbers and `true` / `false` may stand in quotes:
+  `"false"` means false.
+- An object or a list may stand as it is, as JSON text, or as the name of a `.json` file beside config.json.
+- `{env:NAME}` inside a text becomes that variable, of config.env or else of the system.
+- A key that is unknown here is named, with the one that was probably meant, and stays in the file.
+- Values that do not work are refused before anything is loaded, all of them at once.
+"""
+
+
+PROMPTS = """## user_prompt_library.json
+
+An object: a short name, which becomes part of the picture's file name, and the prompt. Where an entry is an
+object itself, its `prompt` (or `caption`, or `tags`) is the text, and `adapter_strength` how strongly the
+adapter acts in that picture. `<token>`, in names and prompts, becomes the first `instance_prompt` of the
+datasets.
+"""
+ENVIRONMENT = """## config.env
+
+`KEY=value` lines, with or without `export` and quotes; `+=` appends, `#` begins a comment. Variables that are
+not named here are set while a run goes on. These say what a key of config.json says too, which counts where
+both stand there:
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    lines = [
+        HEAD,
+        "## config.json",
+        "",
+        *_sections(),
+        *_without_use("config.json", useless.CONFIG),
+        "## multidatabackend.json",
+        "",
+        "A list of datasets. What a dataset leaves out is as it stands in config.json.",
+        "",
+        *_table(dataset_specs()),
+        *_without_use("a dataset", useless.DATASET),
+        PROMPTS,
+        ENVIRONMENT,
+        *(f"- `{name}`: `{key}`" for name, key in TWINS.items()),
+        "",
+        *_without_use("config.env", useless.ENVIRONMENT),
+    ]
+    return "\n".join(lines)
+
+
+def _sections() -> Iterator[str]:
+    for section, title in SECTIONS.items():
+        yield from (f"### {title}", "", *_table(spec for spec in specs() if spec.section == section))
+
+
+def _table(rows: Iterable[Spec]) -> Iterator[str]:
+    yield "| Key | Values | Default | Meaning | Here |"
+    yield "|---|---|---|---|---|"
+    for spec in rows:
+        cells = (_keys(spec), _values(spec), _default(spec), spec.help, effect(spec))
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _keys(spec: Spec) -> str:
+    return "<br>or ".join(f"`{key}`" for key in spec.keys)
+
+
+def _values(spec: Spec) -> str:
+    if spec.choices:
+        return ", ".join(_code(one) for one in spec.choices)
+    bounds = [
+        f"{word} {shown(bound)}"
+        for word, bound in (("from", spec.minimum), ("to", spec.maximum))
+        if bound is not None
+    ]
+    return " ".join([TYPES[spec.kind], *bounds])
+
+
+def _default(spec: Spec) -> str:
+    return "not set" if spec.default is None else _code(spec.default)
+
+
+def _code(value: object) -> str:
+    return f"`{shown(value) or ' '}`"
+
+
+def effect(spec: Spec) -> str:
+    """What comes of the setting here: it works, makes no difference, or some values are refused, and why."""
+    if spec.moot:
+        return f"Makes no difference: {spec.moot}."
+    others = [one for one in spec.choices if spec.built is not None and one not in spec.built]
+    if spec.built is None or (spec.choices and not others):
+        return "Works."
+    if not others:
+        return f"Anything else is refused, because {spec.why_not(None)}."
+    reasons: dict[str, list[str]] = {}
+    for one in others:
+        reasons.setdefault(spec.why_not(one), []).append(_code(one))
+    refusals = [f"{', '.join(names)}: refused, because {why}." for why, names in reasons.items()]
+    return " ".join([*refusals, "The rest works."])
+
+
+def _without_use(where: str, keys: Mapping[str, str]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for key, why in keys.items():
+        reasons.setdefault(why, []).append(f"`{key}`")
+    yield f"These of {where} are known, stay in the file and make no difference:"
+    yield ""
+    yield from (f"- {', '.join(names)}: {why}." for why, names in reasons.items())
+    yield ""
