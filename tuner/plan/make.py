@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuner.dataset import counts
@@ -46,6 +47,7 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
     if first_step >= num_steps:
         raise SettingsInvalid(_already_finished(settings, folder, first_step))
     _check_model(settings)
+    _check_assistant(settings)
     _check_routes(settings)
     needs = forecast(settings, index, machine)
     return Plan(
@@ -95,8 +97,8 @@ def _phases(
     settings: RunSettings, index: DatasetIndex, needs: dict[str, Need], num_steps: int, first_step: int
 ) -> tuple[Phase, ...]:
     names = sources.cache_names(settings)
-    prompts = [names.prompt_key(text) for text in sources.texts(settings, index)]
-    latents = [names.latent_key(picture) for picture in index.pictures]
+    prompts = [(names.prompt_key(text),) for text in sources.texts(settings, index)]
+    latents = [names.picture_keys(picture) for picture in index.pictures]
     work = {
         "text": (len(prompts), _num_cached(names.prompts, prompts)),
         "latents": (len(latents), _num_cached(names.latents, latents)),
@@ -105,10 +107,10 @@ def _phases(
     return tuple(Phase(name, title, *work.get(name, (0, 0)), *needs[name]) for name, title in PHASES)
 
 
-def _num_cached(folder: Path, keys: list[str]) -> int:
-    """By file name alone: whether an entry is whole shows when it is read."""
+def _num_cached(folder: Path, entries: Sequence[tuple[str, ...]]) -> int:
+    """Those of which all is there, by file name alone: whether a file is whole shows when it is read."""
     there = {path.stem for path in folder.glob("*/*.safetensors")}
-    return sum(key in there for key in keys)
+    return sum(there.issuperset(keys) for keys in entries)
 
 
 def _tight(needs: dict[str, Need], machine: Reading) -> tuple[str, ...]:
@@ -141,14 +143,28 @@ def _check_model(settings: RunSettings) -> None:
     elif not Path(transformer).is_file():
         raise ModelMissing(f"There is no model file '{transformer}'.", Advice("Check its path."))
     for place in folders:
-        is_path = place.count("/") != 1 or "\\" in place or place[0] in "./~"
-        if is_path and not Path(place).is_dir():
+        if _is_path(place) and not Path(place).is_dir():
             raise ModelMissing(
                 f"There is no model folder '{place}'.",
                 Advice(
                     "Give the folder that holds model_index.json, or a Hugging Face name such as owner/name."
                 ),
             )
+
+
+def _check_assistant(settings: RunSettings) -> None:
+    place = sources.assistant_place(settings)
+    if place and _is_path(place) and not Path(place).exists():
+        raise ModelMissing(
+            f"There is no assistant LoRA '{place}'.",
+            Advice("Give its file, or a Hugging Face name, in 'assistant_lora_path'."),
+            Advice("Train without an assistant.", {"adapter.disable_assistant_lora": True}),
+        )
+
+
+def _is_path(place: str) -> bool:
+    """Rather than a hub name, which is `owner/name`."""
+    return place.count("/") != 1 or "\\" in place or place[0] in "./~"
 
 
 def _check_routes(settings: RunSettings) -> None:

@@ -23,8 +23,8 @@ def _references(settings: RunSettings) -> Iterator[Problem]:
         yield problem(
             "model.model_flavour",
             flavour.name,
-            f"{flavour.title} learns from pairs of pictures, and no dataset has reference pictures; add one with "
-            "the 'conditioning_type' reference_strict and name it in 'conditioning_data' of the pictures.",
+            f"{flavour.title} learns from pairs of pictures, and no dataset has reference pictures; add one "
+            "with the 'conditioning_type' reference_strict named in 'conditioning_data' of the pictures.",
             {"model.model_flavour": "dev"},
         )
     if paired and not flavour.takes_references:
