@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import gradio as gr
 import pytest
 
@@ -12,6 +14,7 @@ from tuner.settings.fields import Spec
 from tuner.settings.run import SECTIONS, RunSettings, specs
 from tuner.ui import form
 
+TREAD = {"routes": [{"selection_ratio": 0.5, "start_layer_idx": 2, "end_layer_idx": -2}]}
 SETTINGS = RunSettings(datasets=(ImageDataset(id="a", instance_data_dir="there"),))
 
 
@@ -45,6 +48,8 @@ def test_a_field_that_can_be_changed_is_open(spec: Spec) -> None:
         ("adapter.lora_alpha", "8", 8.0),
         ("adapter.peft_lora_target_modules", '["to_q", "to_k"]', ("to_q", "to_k")),
         ("memory.gradient_checkpointing", False, False),
+        ("objective.tread_config", json.dumps(TREAD), TREAD),
+        ("objective.flow_cubic_schedule_weights", "[1, 0.5]", (1, 0.5)),
     ],
 )
 def test_what_the_user_types_becomes_a_setting(path, raw, value) -> None:
@@ -66,6 +71,12 @@ def test_only_values_that_work_are_offered() -> None:
     spec = next(s for s in specs() if s.name == "lr_scheduler")
     offered = [value for _, value in form.field(spec, SETTINGS, SETTINGS).choices]
     assert set(offered) == set(spec.built or spec.choices)
+
+
+def test_what_cannot_be_changed_or_makes_no_difference_says_why() -> None:
+    for path, word in (("model.model_type", "because"), ("optimization.num_processes", "no difference")):
+        spec = next(s for s in specs() if s.path == path)
+        assert word in form.field(spec, SETTINGS, SETTINGS).info
 
 
 def test_a_field_reports_what_the_user_did() -> None:

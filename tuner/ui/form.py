@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from tuner.settings.fields import Spec
+from tuner.settings.page import effect
 from tuner.settings.run import RunSettings, specs
 
 Edited = Callable[[Spec, object], Any]
@@ -51,7 +52,7 @@ def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Any:
     value = value_of(settings, spec)
     label = spec.label if value == value_of(preset, spec) else MARK + spec.label
     fixed = spec.built is not None and len(spec.built) < 2
-    help_ = f"{spec.help} ({spec.name})" + (" Not supported yet." if fixed else "")
+    help_ = f"{spec.help} ({spec.name})" + (f" {effect(spec)}" if fixed or spec.moot else "")
     common: dict[str, Any] = {"label": label, "info": help_, "interactive": not fixed}
     if spec.kind == "bool":
         return gr.Checkbox(value=bool(value), **common)
