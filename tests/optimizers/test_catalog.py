@@ -80,6 +80,16 @@ def test_an_unknown_option_is_a_sentence(name: str, key: str) -> None:
     assert len(catalog.option_problems(name, {key: 0.5})) == 1
 
 
+def test_muon_wants_matrices() -> None:
+    with pytest.raises(TunerError, match="muon trains matrices only"):
+        catalog.build("muon", [torch.nn.Parameter(torch.zeros(4))], 1e-4)
+
+
+def test_refused_names_lead_to_a_row() -> None:
+    assert not {one.name for one in catalog.REFUSED} & set(catalog.names())
+    assert {one.instead for one in catalog.REFUSED} | set(catalog.RENAMED.values()) <= set(catalog.names())
+
+
 def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
