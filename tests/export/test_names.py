@@ -11,7 +11,8 @@ from diffusers import FluxTransformer2DModel
 from torch import nn
 
 from tests.export.adapters import linear_names
-from tuner.export.names import Native, module_of, native, unknown_keys
+from tuner.export import names
+from tuner.export.names import Native, native
 from tuner.flux.targets import TARGETS
 
 
@@ -47,7 +48,7 @@ def test_parts_of_fused_matrices_fill_them(flux: FluxTransformer2DModel) -> None
 def test_every_target_list_can_be_exported(target: str, flux: FluxTransformer2DModel) -> None:
     modules = linear_names(flux, TARGETS[target])
     assert modules
-    assert unknown_keys(f"transformer.{module}.lora_A.weight" for module in modules) == ()
+    assert None not in map(native, modules)
 
 
 def test_nothing_but_linear_layers_is_known(flux: FluxTransformer2DModel) -> None:
@@ -74,19 +75,19 @@ def test_single_names(module: str, place: Native | None) -> None:
     assert native(module) == place
 
 
-def test_unknown_keys_are_those_that_comfyui_would_skip() -> None:
-    stem = "transformer_blocks.0.attn.to_q"
-    good = [f"transformer.{stem}{end}" for end in (".lora_A.weight", ".lora_B.weight", ".alpha")]
-    bad = [
-        f"{stem}.lora_A.weight",
-        f"base_model.model.{stem}.lora_A.weight",
-        f"transformer.{stem}.lora_A.default.weight",
-        f"transformer.{stem}.lora_magnitude_vector",
-        f"transformer.{stem}.lora_B.bias",
-        "transformer.transformer_blocks.0.attn.norm_q.lora_A.weight",
-    ]
-    assert unknown_keys([*good, *bad]) == tuple(bad)
-    assert {module_of(key) for key in good} == {stem}
+def test_the_spellings_of_a_layer() -> None:
+    module = "single_transformer_blocks.3.attn.to_k"
+    assert names.stem(module) == "transformer.single_transformer_blocks.3.attn.to_k"
+    assert names.lycoris_stem(module) == "lycoris_single_transformer_blocks_3_attn_to_k"
+    assert names.native_stem(module) == "diffusion_model.single_blocks.3.linear1"
+    assert names.kohya_stem(module) == "lora_unet_single_blocks_3_linear1"
+
+
+def test_lycoris_names_lead_back(flux: FluxTransformer2DModel) -> None:
+    for module in linear_names(flux):
+        assert names.module_of_lycoris(names.lycoris_stem(module)) == module
+    for name in ("transformer_blocks_0_attn_to_q", "lycoris_transformer_blocks_19_attn_to_q", "lycoris_norm"):
+        assert names.module_of_lycoris(name) is None
 
 
 def test_names_metadata_and_catalog_need_no_torch() -> None:

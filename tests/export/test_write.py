@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from lycoris.wrapper import LycorisNetwork, create_lycoris_from_weights
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -23,8 +24,7 @@ from tests.export.adapters import (
     tiny_transformer,
     write_adapter,
 )
-from tuner.adapters.catalog import LoraShape
-from tuner.adapters.lora import attach
+from tests.export.algorithms import RECIPES, inputs, make
 from tuner.errors import DiskFull, TunerError
 from tuner.export.write import export
 from tuner.flux.targets import TARGETS
@@ -48,7 +48,12 @@ def read_by_diffusers(path: Path) -> torch.Tensor:
     """The effect of a file on the output, after diffusers' own load_lora_weights."""
     transformer = tiny_transformer()
     before = output(transformer)
-    pipeline = FluxPipeline(
+    pipeline(transformer).load_lora_weights(path)
+    return output(transformer) - before
+
+
+def pipeline(transformer: FluxTransformer2DModel) -> FluxPipeline:
+    return FluxPipeline(
         FlowMatchEulerDiscreteScheduler(),
         vae=None,
         text_encoder=None,
@@ -57,21 +62,18 @@ def read_by_diffusers(path: Path) -> torch.Tensor:
         tokenizer_2=None,
         transformer=transformer,
     )
-    pipeline.load_lora_weights(path)
-    return output(transformer) - before
 
 
 def error_of(actual: torch.Tensor, expected: torch.Tensor) -> float:
     return ((actual - expected).norm() / expected.norm()).item()
 
 
-# Mixed alphas and ranks without the last layer: its name, proj_out, is an ending of others, and diffusers
-# would give them its alpha too.
 CASES: dict[str, tuple[tuple[str, ...], tuple[float, ...], tuple[int, ...]]] = {
     "all": (TARGETS["all"], (4.0,), (4,)),
     "all+ffs, alpha other than rank": (TARGETS["all+ffs"], (1.0,), (4,)),
     "every layer": (("",), (6.0,), (4,)),
     "an alpha and a rank for each": (TARGETS["context+ffs"], (0.5, 8.0, 3.0), (4, 3)),
+    "an alpha and a rank for each, with the last layer": (("",), (0.5, 8.0, 3.0), (4, 3, 2, 5)),
 }
 
 
@@ -85,19 +87,6 @@ def test_diffusers_reads_the_trained_effect(
     source = write_adapter(tmp_path / "source.safetensors", tensors)
     report = export(source, tmp_path / "out.safetensors", dialect)
     assert error_of(read_by_diffusers(report.path), effect(transformer, tensors)) < 5e-5
-
-
-def test_diffusers_reads_the_effect_that_the_adapter_had_in_training(tmp_path: Path) -> None:
-    transformer = tiny_transformer()
-    before = output(transformer)
-    shape = LoraShape(rank=4, alpha=1.0, dropout=0.0, init="default", targets=TARGETS["all+ffs"], seed=1)
-    adapter = attach(transformer, shape)
-    for weight in adapter.parameters():
-        weight.data += torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) / 10
-    trained = output(transformer) - before
-    source = write_adapter(tmp_path / "source.safetensors", adapter.tensors())
-    report = export(source, tmp_path / "out.safetensors")
-    assert error_of(read_by_diffusers(report.path), trained) < 5e-5
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float16", 1e-3), ("bfloat16", 1e-2)])
@@ -130,6 +119,8 @@ def test_the_header(small: Path, tmp_path: Path) -> None:
         "modelspec.title": "Äpfel",
         "ss_network_dim": "4",
         "ss_network_alpha": "2",
+        "fluxtuner.algorithms": "LoRA",
+        "fluxtuner.dialect": "comfyui",
         "format": "pt",
     }
 
@@ -228,7 +219,7 @@ def _without_alpha(tensors: dict[str, Any]) -> None:
 
 
 def _stray(tensors: dict[str, Any]) -> None:
-    tensors[f"{TO_Q}.lora_magnitude_vector"] = torch.zeros(64)
+    tensors["lycoris_transformer_blocks_0_attn_to_q.hada_w1_a"] = torch.zeros(64, 4)
 
 
 def _misshapen(tensors: dict[str, Any]) -> None:
@@ -262,7 +253,7 @@ def test_a_module_unknown_to_comfyui_is_refused(small: Path, tmp_path: Path) -> 
         key.replace("transformer_blocks.1", "transformer_blocks.38"): value for key, value in tensors.items()
     }
     write_adapter(small, renamed)
-    with pytest.raises(TunerError, match="would leave out 6 of 12 tensors"):
+    with pytest.raises(TunerError, match="would leave out 2 of 4 trained layers"):
         export(small, tmp_path / "out.safetensors")
 
 
@@ -281,7 +272,44 @@ def test_a_header_too_large_is_refused(small: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.safetensors").exists()
 
 
-@pytest.mark.parametrize("choice", [{"dialect": "kohya"}, {"dtype": "int8"}])
+@pytest.mark.parametrize("choice", [{"dialect": "civitai"}, {"dtype": "int8"}])
 def test_an_unknown_choice_is_a_sentence(choice: dict[str, str], small: Path, tmp_path: Path) -> None:
     with pytest.raises(TunerError, match="Choose one of"):
         export(small, tmp_path / "out.safetensors", **choice)
+
+
+@pytest.mark.parametrize("name", ["DoRA", "LoCon, DoRA by rows"])
+def test_diffusers_reads_dora(name: str, tmp_path: Path) -> None:
+    made = make(RECIPES[name], tmp_path)
+    report = export(made.path, tmp_path / "out.safetensors", "diffusers")
+    transformer = tiny_transformer()
+    transformer.load_state_dict(made.parameters)
+    pipeline(transformer).load_lora_weights(report.path)
+    for module, wanted in made.effects.items():
+        layer = transformer.get_submodule(module)
+        x = inputs(layer.in_features)
+        with torch.no_grad():
+            got = layer(x) - layer.base_layer(x)
+        assert error_of(got, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["LoKr", "LoKr whole", "LoKr, both decomposed"])
+def test_lycoris_reads_lokr(name: str, tmp_path: Path) -> None:
+    made = make(RECIPES[name], tmp_path)
+    report = export(made.path, tmp_path / "out.safetensors", base=made.parameters.get)
+    transformer = tiny_transformer()
+    transformer.load_state_dict(made.parameters)
+    LycorisNetwork.LORA_PREFIX = "lycoris"
+    with torch.no_grad():
+        network, _ = create_lycoris_from_weights(1.0, str(report.path), transformer)
+        answers = {
+            module: transformer.get_submodule(module)(x_of(transformer, module)) for module in made.effects
+        }
+        network.apply_to()
+        for module, wanted in made.effects.items():
+            got = transformer.get_submodule(module)(x_of(transformer, module)) - answers[module]
+            assert error_of(got, wanted) < 1e-5
+
+
+def x_of(transformer: torch.nn.Module, module: str) -> torch.Tensor:
+    return inputs(transformer.get_submodule(module).in_features)

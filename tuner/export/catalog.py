@@ -9,31 +9,38 @@ from tuner.errors import Advice, TunerError
 
 @dataclass(frozen=True)
 class Dialect:
-    """`alpha_tensors`: each module carries its `.alpha`; otherwise alpha / rank is multiplied into lora_B."""
+    """`algorithms` are those that it has words for, by their titles; empty for all."""
 
     name: str
     title: str
     advice: str
-    alpha_tensors: bool
+    algorithms: tuple[str, ...] = ()
 
 
 DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         "comfyui",
         "ComfyUI",
-        "The file to use: ComfyUI, forge and diffusers read it exactly.",
-        alpha_tensors=True,
+        "The file to use: ComfyUI reads it exactly, and so do forge and diffusers where it is a LoRA.",
     ),
     Dialect(
         "diffusers",
         "diffusers",
-        "For older programs that do not know alpha: it is worked into the weights.",
-        alpha_tensors=False,
+        "For programs that do not know alpha: it is worked into the weights. LoRA and DoRA only.",
+        ("LoRA", "DoRA"),
+    ),
+    Dialect(
+        "kohya",
+        "kohya's scripts",
+        "By the names of BFL's model, with q, k and v in one matrix: a larger file. LoRA only.",
+        ("LoRA",),
     ),
 )
 
 DTYPES: tuple[str, ...] = ("float32", "float16", "bfloat16")
-"""Of the matrices; alpha is always float32. float16 is half as large and off by 5e-4, bfloat16 by 3e-3."""
+"""Of the matrices; what is small or touchy stays float32. float16 is half as large and off by 5e-4, bfloat16
+by 3e-3.
+"""
 
 
 def names() -> tuple[str, ...]:

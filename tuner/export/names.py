@@ -1,4 +1,4 @@
-"""Which modules of FLUX.1 ComfyUI knows, by diffusers' names and its own, and so which keys a file may hold.
+"""The Linear layers of FLUX.1 by diffusers' names and by BFL's, and the keys that files hold them under.
 
 ComfyUI never refuses a file: an unknown key is a line in its console, and the module stays untrained.
 """
@@ -6,12 +6,12 @@ ComfyUI never refuses a file: an unknown key is a line in its console, and the m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
-PREFIX = "transformer."
-SUFFIXES = (".lora_A.weight", ".lora_B.weight", ".alpha")
-DOWN, UP, ALPHA = SUFFIXES
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Native:
     name: str
     rows: tuple[int, int] | None = None
     halves_swapped: bool = False
+
+    @property
+    def num_rows(self) -> int:
+        """Of the whole fused matrix, in hidden sizes."""
+        return 7 if self.name.endswith("linear1") else 3
 
 
 def _fused(name: str, *parts: str) -> dict[str, Native]:
@@ -81,15 +86,49 @@ def native(module: str) -> Native | None:
     return Native(f"{blocks}.{match[2]}.{found.name}", found.rows)
 
 
-def module_of(key: str) -> str | None:
-    """`transformer.<module>.lora_A.weight` -> `<module>`; None for a key that ComfyUI would not load."""
-    for suffix in SUFFIXES:
-        if key.startswith(PREFIX) and key.endswith(suffix):
-            module = key.removeprefix(PREFIX).removesuffix(suffix)
-            return module if native(module) else None
-    return None
+def native_of(module: str) -> Native:
+    """As `native`, of a module that is known to exist."""
+    found = native(module)
+    assert found is not None
+    return found
 
 
-def unknown_keys(keys: Iterable[str]) -> tuple[str, ...]:
-    """Those that ComfyUI would not load, in their order."""
-    return tuple(key for key in keys if module_of(key) is None)
+def in_native_order(module: str, rows: Tensor) -> Tensor:
+    """`rows` (out, ...) of a layer of diffusers in the order that they have in BFL's."""
+    return rows.roll(len(rows) // 2, 0) if native_of(module).halves_swapped else rows
+
+
+def stem(module: str) -> str:
+    """Where a file for ComfyUI, forge and diffusers holds a module's tensors."""
+    return f"transformer.{module}"
+
+
+def lycoris_stem(module: str) -> str:
+    """As LyCORIS itself names the module: read by ComfyUI, forge and lycoris_lora."""
+    return "lycoris_" + module.replace(".", "_")
+
+
+def native_stem(module: str) -> str:
+    """By BFL's name: ComfyUI moves no rows there, so whoever writes it puts them in BFL's order."""
+    return f"diffusion_model.{native_of(module).name}"
+
+
+def kohya_stem(module: str) -> str:
+    """As kohya's scripts name BFL's module; parts of a fused matrix share it."""
+    return "lora_unet_" + native_of(module).name.replace(".", "_")
+
+
+def module_of_lycoris(name: str) -> str | None:
+    """`lycoris_transformer_blocks_0_attn_to_q` -> `transformer_blocks.0.attn.to_q`; None if there is none."""
+    return _underscored().get(name.removeprefix("lycoris_")) if name.startswith("lycoris_") else None
+
+
+@cache
+def _underscored() -> dict[str, str]:
+    in_blocks = (
+        f"{block}.{number}.{module}"
+        for block, (_, count, modules) in _BLOCKS.items()
+        for number in range(count)
+        for module in modules
+    )
+    return {module.replace(".", "_"): module for module in (*in_blocks, *REST)}

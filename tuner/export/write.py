@@ -5,21 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from tuner.errors import Advice, DiskFull, TunerError
-from tuner.export import catalog, names
+from tuner.export import catalog, convert
+from tuner.export.check import Verdict, check
+from tuner.export.source import Base, read
 
 MAX_HEADER_BYTES = 1 << 20  # ComfyUI shows nothing of a larger header
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_DOWN = (".lora_A.weight", ".lora_down.weight")
+_EXACT = (".alpha", ".dora_scale", ".lora_magnitude_vector", ".oft_blocks", ".rescale", ".bias.diff")
+"""Small or touchy, so never rounded."""
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')  # in a file name, on one system or another
 
 
@@ -30,19 +35,12 @@ class ExportReport:
     path: Path
     dialect: str
     num_tensors: int
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Lora:
-    """One module: the change of its weight is alpha / r * up (out, r) @ down (r, in)."""
-
-    down: Tensor
-    up: Tensor
-    alpha: Tensor
-
-    @property
-    def rank(self) -> int:
-        return self.down.shape[0]
+def no_base(name: str) -> None:
+    """For adapters that need no weights of the base model."""
 
 
 def export(
@@ -51,22 +49,20 @@ def export(
     dialect: str = "comfyui",
     dtype: str = "float32",
     metadata: Mapping[str, str] = _NOTHING,
+    base: Base = no_base,
 ) -> ExportReport:
     """Writes the adapter file `source` to `to`, or to `name-2`, `name-3` ... if there is such a file.
 
-    Raises TunerError for whatever stands in the way; then there is nothing under the final name.
+    Raises TunerError for whatever stands in the way, and where the file that was written would not act as the
+    adapter did in training; then there is nothing under the final name.
     """
     row, number_format = catalog.dialect(dialect), _number_format(dtype)
-    modules = _read(source)
-    tensors = _tensors(modules, row, number_format)
-    if unknown := names.unknown_keys(tensors):
-        raise TunerError(
-            f"ComfyUI would leave out {len(unknown)} of {len(tensors)} tensors, the first is '{unknown[0]}'.",
-            Advice("Train layers of FLUX.1 only."),
-        )
+    trained = read(source)
+    tensors = _rounded(convert.tensors(trained, row, base), number_format)
     path = _free(_checked(to))
-    _write(path, tensors, {**metadata, **_sizes(modules, row), "format": "pt"})
-    return ExportReport(path, row.name, len(tensors))
+    about = {**metadata, **_sizes(tensors), **convert.about(trained, row), "format": "pt"}
+    verdict = _write(path, tensors, about, lambda half: check(half, trained, base, row.name, dtype))
+    return ExportReport(path, row.name, len(tensors), verdict, convert.notes(trained, row))
 
 
 def _number_format(dtype: str) -> torch.dtype:
@@ -78,67 +74,30 @@ def _number_format(dtype: str) -> torch.dtype:
     return found
 
 
-def _read(source: Path) -> dict[str, Lora]:
-    """The modules of a checkpoint's adapter file, by key without suffix; TunerError on a damaged file."""
-    try:
-        tensors = load_file(source)
-    except (OSError, SafetensorError) as error:
-        raise TunerError(
-            f"The adapter file '{source}' cannot be read.", Advice("Export another checkpoint.")
-        ) from error
-    stems = dict.fromkeys(
-        key.removesuffix(suffix) for key in tensors for suffix in names.SUFFIXES if key.endswith(suffix)
-    )
-    wanted = {stem + suffix for stem in stems for suffix in names.SUFFIXES}
-    if not tensors or (odd := sorted(wanted ^ tensors.keys())):
-        raise _damaged(source, f"'{odd[0]}' is missing or out of place" if tensors else "it is empty")
-    modules = {stem: Lora(*(tensors[stem + suffix] for suffix in names.SUFFIXES)) for stem in stems}
-    for stem, lora in modules.items():
-        if (
-            lora.down.dim() != 2
-            or lora.up.dim() != 2
-            or lora.up.shape[1] != lora.rank
-            or lora.alpha.dim() != 0
-        ):
-            raise _damaged(source, f"the shapes of '{stem}' do not belong together")
-        if not all(torch.isfinite(part).all() for part in (lora.down, lora.up, lora.alpha)):
-            raise _damaged(source, f"'{stem}' holds numbers that are not finite")
-    return modules
-
-
-def _damaged(source: Path, why: str) -> TunerError:
-    return TunerError(f"The adapter file '{source}' is damaged: {why}.", Advice("Export another checkpoint."))
-
-
-def _tensors(
-    modules: Mapping[str, Lora], row: catalog.Dialect, number_format: torch.dtype
-) -> dict[str, Tensor]:
-    """What the file holds; the adapter is float32 until this moment, so it is rounded once."""
-    tensors: dict[str, Tensor] = {}
-    for stem, lora in modules.items():
-        alpha = lora.alpha.float()
-        up = lora.up.float() if row.alpha_tensors else lora.up.float() * (alpha / lora.rank)
-        tensors[stem + names.DOWN] = _rounded(stem, lora.down, number_format)
-        tensors[stem + names.UP] = _rounded(stem, up, number_format)
-        if row.alpha_tensors:
-            tensors[stem + names.ALPHA] = alpha
-    return tensors
-
-
-def _rounded(stem: str, values: Tensor, number_format: torch.dtype) -> Tensor:
-    rounded = values.to(number_format).contiguous()
-    if not torch.isfinite(rounded).all():
-        raise TunerError(
-            f"'{stem}' holds numbers too large for float16.", Advice("Export as float32 or bfloat16.")
-        )
+def _rounded(tensors: Mapping[str, Tensor], number_format: torch.dtype) -> dict[str, Tensor]:
+    """The adapter is float32 until this moment, so it is rounded once."""
+    rounded = {
+        key: values.to(torch.float32 if key.endswith(_EXACT) else number_format).contiguous()
+        for key, values in tensors.items()
+    }
+    for key, values in rounded.items():
+        if not torch.isfinite(values).all():
+            raise TunerError(
+                f"'{key}' holds numbers too large for float16.", Advice("Export as float32 or bfloat16.")
+            )
     return rounded
 
 
-def _sizes(modules: Mapping[str, Lora], row: catalog.Dialect) -> dict[str, str]:
-    """Rank and alpha of the largest module, for other programs; from the tensors, not the settings."""
-    largest = max(modules.values(), key=lambda lora: lora.rank)
-    alpha = largest.alpha.item() if row.alpha_tensors else largest.rank
-    return {"ss_network_dim": str(largest.rank), "ss_network_alpha": f"{alpha:g}"}
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Rank and alpha of the largest LoRA, for other programs; from the tensors, not from the settings."""
+    downs = [key for key in tensors if key.endswith(_DOWN)]
+    if not downs:
+        return {}
+    largest = max(downs, key=lambda key: len(tensors[key]))
+    stem = largest.removesuffix(next(end for end in _DOWN if largest.endswith(end)))
+    rank = len(tensors[largest])
+    alpha = tensors.get(f"{stem}.alpha")
+    return {"ss_network_dim": str(rank), "ss_network_alpha": f"{rank if alpha is None else alpha.item():g}"}
 
 
 def _checked(to: Path) -> Path:
@@ -164,8 +123,10 @@ def _free(to: Path) -> Path:
     return path
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """To a name beside that no program lists, read again, and only then renamed."""
+def _write(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], judge: Callable[[Path], Verdict]
+) -> Verdict:
+    """To a name beside that no program lists, read again and judged, and only then renamed."""
     data = save(dict(tensors), dict(metadata))
     if int.from_bytes(data[:8], "little") > MAX_HEADER_BYTES:
         raise TunerError(
@@ -178,11 +139,13 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
             file.flush()
             os.fsync(file.fileno())
         _verify(half, tensors)
+        verdict = judge(half)
         os.replace(half, path)
     except OSError as error:
         raise _in_words(error, path) from error
     finally:
         half.unlink(missing_ok=True)
+    return verdict
 
 
 def _verify(path: Path, tensors: Mapping[str, Tensor]) -> None:
