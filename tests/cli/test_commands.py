@@ -179,6 +179,14 @@ def test_sample_draws_one_picture(tmp_path, call, painter):
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
+def test_sample_works_on_reference_pictures(tmp_path, call, painter):
+    before = tmp_path / "before.png"
+    before.touch()
+    words = ("--prompt", "a", "--out", tmp_path / "a.png", "--reference", before, "--json")
+    assert call("sample", write_recipe(tmp_path), *words).json["references"] == [str(before)]
+    assert painter[0][1][0].references == (before,)
+
+
 def test_sample_without_an_adapter_shows_the_untuned_model(tmp_path, call, painter):
     config = write_recipe(tmp_path)
     assert call("sample", config, "--prompt", "a", "--out", tmp_path / "a.jpg").code == 0
@@ -192,6 +200,7 @@ def test_sample_without_an_adapter_shows_the_untuned_model(tmp_path, call, paint
     [
         (("--out", "a.txt"), "a.txt"),
         (("--out", "a.png", "--adapter", "none.safetensors"), "none.safetensors"),
+        (("--out", "a.png", "--reference", "none.png"), "none.png"),
         (("--out", "a.png", "--seed", "x"), "seed"),
     ],
 )

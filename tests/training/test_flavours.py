@@ -19,6 +19,7 @@ from tests.training.conftest import plan_of
 from tuner.errors import ModelMissing, SettingsInvalid
 from tuner.events import Event, Exported, SampleReady, StepDone, Warned
 from tuner.files.run_folder import ADAPTER_FILE
+from tuner.flux import kontext
 from tuner.flux.catalog import FLAVOURS, Flavour
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings
@@ -173,7 +174,10 @@ def test_kontext_learns_from_its_references(made: Made, pictures: Path, tmp_path
     assert len(cached) == 2 * len(list(pictures.glob("*.png")))
 
 
-def test_kontext_previews_start_from_references(made: Made, pictures: Path, tmp_path: Path) -> None:
+def test_kontext_previews_start_from_references(
+    made: Made, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kontext, "REFERENCE_SIZES", ((64, 128), (128, 128)))
     sampling = {"validation_disable": False, "num_eval_images": 1, "validation_num_inference_steps": 1}
     settings = made(
         _named("kontext"),
@@ -217,6 +221,19 @@ def test_an_assistant_of_strength_nothing_is_none(made: Made, tmp_path: Path) ->
     idle = made(row, adapter={"assistant_lora_strength": 0.0})
     none = made(row, adapter={"disable_assistant_lora": True})
     assert _losses(_run(_in(idle, tmp_path / "a"))) == _losses(_run(_in(none, tmp_path / "b")))
+
+
+@pytest.mark.parametrize("precision", ["int8-quanto", "nf4-bnb"])
+def test_the_assistant_lies_over_quantized_weights(precision: str, made: Made, tmp_path: Path) -> None:
+    losses = []
+    for disabled in (False, True):
+        asked = made(
+            _named("schnell"),
+            memory={"base_model_precision": precision},
+            adapter={"disable_assistant_lora": disabled},
+        )
+        losses += _losses(_run(_in(asked, tmp_path / str(disabled)), max_train_steps=1))
+    assert all(map(math.isfinite, losses)) and abs(losses[0] - losses[1]) > 1e-3
 
 
 def test_an_assistant_that_is_not_there_is_told(made: Made) -> None:

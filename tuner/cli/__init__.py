@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner import __version__
 from tuner.cli import commands, runs
-from tuner.cli.output import explained, picture_path, report_error, tell, write_any_letter
+from tuner.cli.output import existing_file, explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
 
 
@@ -80,6 +80,14 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--height", metavar="PX", type=int),
             _argument("--steps", metavar="N", type=int, help="sampling steps"),
             _argument("--guidance", metavar="X", type=float),
+            _argument(
+                "--reference",
+                metavar="FILE",
+                type=existing_file,
+                action="append",
+                default=[],
+                help="a picture that kontext works on; may be given several times",
+            ),
         ),
     ),
     Command("settings", "Explain every key of the five files, as in docs/settings.md.", commands.settings),

@@ -119,12 +119,19 @@ def sample(arguments: Namespace) -> int:
         height=arguments.height,
         steps=arguments.steps,
         guidance=arguments.guidance,
+        references=tuple(arguments.reference),
     )
     tell("Loading the model and drawing ...")
     (image,) = Session(Path.cwd()).render(arguments.dir, [request], arguments.adapter)
     save_picture(image, arguments.out)
-    record = {"path": str(arguments.out), "width": image.width, "height": image.height, **asdict(request)}
-    report(arguments, {**record, "width": image.width, "height": image.height}, [f"Written: {arguments.out}"])
+    record = {
+        **asdict(request),
+        "path": str(arguments.out),
+        "width": image.width,
+        "height": image.height,
+        "references": [str(path) for path in request.references],
+    }
+    report(arguments, record, [f"Written: {arguments.out}"])
     return 0
 
 

@@ -85,6 +85,12 @@ def picture_path(text: str) -> Path:
     return Path(text)
 
 
+def existing_file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ArgumentTypeError(f"there is no file '{text}'")
+    return Path(text)
+
+
 def save_picture(image: Image.Image, path: Path) -> None:
     """Written beside and renamed, in the format of its ending."""
     path.parent.mkdir(parents=True, exist_ok=True)

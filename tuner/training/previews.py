@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tuner.adapters.lora import Adapter
+from tuner.adapters.adapter import Adapter
 from tuner.dataset.decoding import decode
+from tuner.errors import Advice, TunerError
 from tuner.events import Emit, SampleReady
 from tuner.flux import latents as lat
 from tuner.flux import loading
@@ -27,6 +28,7 @@ from tuner.settings import flavours
 from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import preview_sizes
+from tuner.training.assistant import attach_assistant
 from tuner.training.encode import encode_images, encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
@@ -187,11 +189,18 @@ def render(
         """Nobody watches these phases."""
 
     settings = flavours.settled(settings)
+    if any(one.references for one in requests) and not settings.flavour.takes_references:
+        raise TunerError(
+            f"{settings.flavour.title} cannot look at reference pictures.",
+            Advice("Choose the flavour kontext.", {"model.model_flavour": "kontext"}),
+        )
     hardware, caches = find_hardware(settings, silent), open_caches(settings)
     if missing := caches.missing_texts(sources.preview_texts(settings, requests)):
         for _ in encode_texts(settings, missing, caches, hardware):
             pass
     transformer, attached = load_with_adapter(settings, hardware)
+    if settings.adapter.assistant_lora_inference_strength:
+        attach_assistant(settings, transformer, hardware)
     sampler = open_sampler(settings, transformer, attached, caches, hardware)
     if adapter is None:
         with attached.disabled():
