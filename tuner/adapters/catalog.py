@@ -1,37 +1,45 @@
-"""What can be attached to the frozen transformer and trained, one row an algorithm."""
+"""What can be attached to the frozen transformer and trained: a plain LoRA, or one of LyCORIS' family."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from tuner.adapters.shape import LoraShape
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-    from tuner.adapters.lora import Adapter
+    from tuner.adapters.adapter import Adapter
+    from tuner.adapters.base import Base
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """`attach` freezes nothing: the transformer must come frozen, and leaves with trainable adapter layers
-    inside.
+    """`attach(transformer, shape, base)` takes a LoraShape or a LycorisShape; the transformer must come
+    frozen, and its weights stay as they are.
     """
 
     name: str
     title: str
-    attach: Callable[[torch.nn.Module, LoraShape], Adapter]
+    attach: Callable[[torch.nn.Module, Any, Base], Adapter]
 
 
-def _attach_lora(transformer: torch.nn.Module, shape: LoraShape) -> Adapter:
+def _attach_lora(transformer: torch.nn.Module, shape: Any, base: Base) -> Adapter:
     from tuner.adapters import lora
 
-    return lora.attach(transformer, shape)
+    return lora.attach(transformer, shape, base)
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (Algorithm("standard", "LoRA", _attach_lora),)
+def _attach_lycoris(transformer: torch.nn.Module, shape: Any, base: Base) -> Adapter:
+    from tuner.adapters import lycoris
+
+    return lycoris.attach(transformer, shape, base)
+
+
+ALGORITHMS: tuple[Algorithm, ...] = (
+    Algorithm("standard", "LoRA", _attach_lora),
+    Algorithm("lycoris", "LyCORIS", _attach_lycoris),
+)
 
 
 def names() -> tuple[str, ...]:

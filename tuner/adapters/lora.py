@@ -1,124 +1,147 @@
-"""LoRA through PEFT, behind the small `Adapter` that training and previews see."""
+"""LoRA: the effect of a layer is alpha / r * B A x, with the starts and the DoRA of PEFT on any base."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import math
+from collections.abc import Iterator
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
+import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
-from tuner.adapters.shape import LoraShape
-from tuner.errors import Advice, CheckpointMismatch, TunerError
+from tuner.adapters.adapter import Adapter, Layer, Tensors, nothing_to_train, seeded
+from tuner.adapters.base import Base
+from tuner.adapters.decompositions import first_directions, principal
+from tuner.adapters.lora_file import named
+from tuner.adapters.shape import Linear, LoraShape, Trained
+from tuner.adapters.starts import start
+from tuner.errors import Advice
 
-_PEFT_NAME = "default"
+A, B, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
+FIRST_A, FIRST_B = "lora_A_init.weight", "lora_B_init.weight"
 
 
-class Adapter:
-    """The trainable layers inside a transformer, and their way to and from a file.
+class LoraLayer(Layer):
+    """`trained` holds A (r, in) and B (out, r), with DoRA the norms of the rows (out,).
 
-    Tensors leave as `transformer.<module>.lora_A.weight` (r, in), `.lora_B.weight` (out, r) and `.alpha`,
-    float32.
+    `fixed` holds the first A and B where they were no zero effect: `stays` says whether their effect belongs
+    to the frozen layer (what quantizing had lost), or is taken off (a part of the weight itself).
     """
 
-    def __init__(self, transformer: nn.Module) -> None:
-        self._layers = {name: m for name, m in transformer.named_modules() if isinstance(m, LoraLayer)}
+    def __init__(
+        self, linear: nn.Linear, shape: LoraShape, base: Base, pair: Tensors, first: Tensors
+    ) -> None:
+        super().__init__(linear, pair, shape.alpha, first)
+        self._dropout = shape.dropout
+        self._base = base
+        self._stays = start(shape.init).source == "residual" and bool(first)
+        if shape.dora:
+            self.trained[MAGNITUDE] = nn.Parameter(self._row_norms(linear))
 
     @property
-    def num_modules(self) -> int:
-        return len(self._layers)
+    def idle(self) -> bool:
+        return self.strength == 0 and not self._stays
 
-    def parameters(self) -> list[nn.Parameter]:
-        return [weight for _, weight in self._weights()]
+    def change(self, linear: nn.Linear, inputs: Tensor, output: Tensor) -> Tensor:
+        dropped = F.dropout(inputs, self._dropout, linear.training) if self._dropout else inputs
+        change = self._product(dropped, self.trained[A], self.trained[B])
+        first = self._product(inputs, self.fixed[FIRST_A], self.fixed[FIRST_B]) if self.fixed else None
+        if first is not None and not self._stays:
+            change = change - first
+        if MAGNITUDE in self.trained:
+            change = self._with_row_norms(linear, change, output)
+        if self.strength == 1:
+            return change
+        return first + self.strength * (change - first) if self._stays else self.strength * change
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Copies on the CPU of everything that a file needs."""
-        found = {key: weight.detach().float().cpu().clone() for key, weight in self._weights()}
-        for name, layer in self._layers.items():
-            found[f"transformer.{name}.alpha"] = torch.tensor(layer.scaling[_PEFT_NAME] * layer.r[_PEFT_NAME])
-        return found
+    def _product(self, inputs: Tensor, down: Tensor, up: Tensor) -> Tensor:
+        return F.linear(F.linear(inputs, down), up) * self._scale
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Takes the values of `tensors`, named as `tensors()` names them; raises CheckpointMismatch on any
-        difference.
+    @property
+    def _scale(self) -> float:
+        assert self.alpha is not None
+        return self.alpha / len(self.trained[A])
+
+    def _with_row_norms(self, linear: nn.Linear, change: Tensor, output: Tensor) -> Tensor:
+        """DoRA: the rows of W + change have the norms that are trained. `output` is W x + bias."""
+        factor = self.trained[MAGNITUDE] / self._row_norms(linear)
+        plain = output if linear.bias is None else output - linear.bias
+        return (factor - 1) * plain + factor * change
+
+    @torch.no_grad()
+    def _row_norms(self, linear: nn.Linear) -> Tensor:
+        """|W + s B A| (out,) without that sum: |W|^2 + 2 s W.BA + s^2 |BA|^2. A constant for gradients, as in
+        section 4.3 of the DoRA paper.
         """
-        weights = dict(self._weights())
-        given = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
-        wrong = sorted(weights.keys() ^ given.keys()) or [
-            k for k in weights if weights[k].shape != given[k].shape
-        ]
-        if wrong:
-            raise CheckpointMismatch(
-                f"The adapter file does not fit these settings: {len(wrong)} tensors differ, "
-                f"the first is '{wrong[0]}'.",
-                Advice("Use the rank and targets that the file was made with, or start a new run."),
-            )
-        with torch.no_grad():
-            for key, weight in weights.items():
-                weight.copy_(given[key])
-        for name, layer in self._layers.items():
-            alpha = tensors.get(f"transformer.{name}.alpha")
-            if alpha is not None:
-                layer.scaling[_PEFT_NAME] = alpha.item() / layer.r[_PEFT_NAME]
+        with torch.autocast(linear.weight.device.type, enabled=False):
+            weight = self._base.dequantized(linear)
+            down, up = self.trained[A], self.trained[B]
+            if self.fixed and not self._stays:
+                down = torch.cat([down, self.fixed[FIRST_A]])
+                up = torch.cat([up, -self.fixed[FIRST_B]], dim=1)
+            crossed = ((weight @ down.T) * up).sum(1)
+            squared = ((up @ (down @ down.T)) * up).sum(1)
+            norms = weight.square().sum(1) + 2 * self._scale * crossed + self._scale**2 * squared
+            return norms.clamp_min(torch.finfo(norms.dtype).tiny).sqrt()
 
-    @contextmanager
-    def disabled(self) -> Iterator[None]:
-        """The transformer without its adapter, for the baseline."""
-        for layer in self._layers.values():
-            layer.enable_adapters(False)
-        try:
-            yield
-        finally:
-            for layer in self._layers.values():
-                layer.enable_adapters(True)
 
-    @contextmanager
-    def strength(self, value: float) -> Iterator[None]:
-        """The adapter with its effect multiplied by `value`, for previews."""
-        before = [layer.scaling[_PEFT_NAME] for layer in self._layers.values()]
-        for layer in self._layers.values():
-            layer.scaling[_PEFT_NAME] *= value
-        try:
-            yield
-        finally:
-            for layer, scaling in zip(self._layers.values(), before, strict=True):
-                layer.scaling[_PEFT_NAME] = scaling
+def attach(transformer: nn.Module, shape: LoraShape, base: Base) -> Adapter:
+    """Puts a fresh LoRA on every targeted layer; raises TunerError where there is none."""
+    modules = dict(linears(transformer))
+    with seeded(shape.seed):
+        layers = {
+            f"transformer.{one.linear.path}": _layer(modules[one.linear], one, shape, base)
+            for one in shape.trained(modules)
+        }
+    if not layers:
+        raise nothing_to_train(Advice("Choose the target 'all'.", {"adapter.flux_lora_target": "all"}))
+    return Adapter(layers, read=named)
 
-    def config(self) -> Mapping[str, Any] | None:
-        """None: only a LyCORIS needs a file that says how it was built."""
+
+def linears(transformer: nn.Module) -> Iterator[tuple[Linear, nn.Linear]]:
+    """Every linear layer in the order of the model, quantized ones too."""
+    for path, module in transformer.named_modules():
+        if isinstance(module, nn.Linear):
+            yield Linear(path, module.in_features, module.out_features), module
+
+
+@torch.no_grad()
+def _layer(module: nn.Linear, one: Trained, shape: LoraShape, base: Base) -> LoraLayer:
+    # The draws of PEFT in their order, so that a seed gives the values that it gives there.
+    down = nn.Linear(module.in_features, shape.rank, bias=False).weight.data
+    up = nn.Linear(shape.rank, module.out_features, bias=False).weight.data
+    if shape.init == "gaussian":
+        nn.init.normal_(down, std=1 / shape.rank)
+    else:
+        nn.init.kaiming_uniform_(down, a=math.sqrt(5))
+    nn.init.zeros_(up)
+    matrix = _source(module, one.linear.path, shape, base)
+    first = {}
+    if matrix is not None:
+        strong_down, strong_up = _factored(matrix, shape)
+        # A layer with fewer directions than the rank keeps its random rest.
+        down[: len(strong_down)], up[:, : len(strong_down)] = strong_down, strong_up
+        first = {FIRST_A: down.clone(), FIRST_B: up.clone()}
+    return LoraLayer(module, shape, base, {A: down, B: up}, first)
+
+
+def _source(module: nn.Linear, path: str, shape: LoraShape, base: Base) -> Tensor | None:
+    """The matrix (out, in) that the first values are made of; None where they come from chance, as they do
+    in a layer that lost nothing by quantizing.
+    """
+    source = start(shape.init).source
+    if source == "chance":
         return None
+    matrix = base.dequantized(module)
+    if source == "weight":
+        return matrix
+    lost = base.original(path).to(matrix) - matrix
+    return lost if lost.any() else None
 
-    def _weights(self) -> Iterator[tuple[str, nn.Parameter]]:
-        for name, layer in self._layers.items():
-            yield f"transformer.{name}.lora_A.weight", layer.lora_A[_PEFT_NAME].weight
-            yield f"transformer.{name}.lora_B.weight", layer.lora_B[_PEFT_NAME].weight
 
-
-def attach(transformer: nn.Module, shape: LoraShape) -> Adapter:
-    """Puts a fresh float32 LoRA on every targeted layer: B is zero, so it has no effect at the start."""
-    config = LoraConfig(
-        r=shape.rank,
-        lora_alpha=shape.alpha,
-        lora_dropout=shape.dropout,
-        init_lora_weights="gaussian" if shape.init == "gaussian" else True,
-        target_modules=list(shape.targets),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(shape.seed)
-        try:
-            inject_adapter_in_model(config, transformer, adapter_name=_PEFT_NAME)
-        except ValueError as error:
-            if "not found in the base model" not in str(error):
-                raise
-            raise TunerError(
-                "None of the chosen LoRA targets exists in this transformer.",
-                Advice("Choose the target 'all'.", {"adapter.flux_lora_target": "all"}),
-            ) from error
-    adapter = Adapter(transformer)
-    for weight in adapter.parameters():
-        weight.data = weight.data.float()
-        weight.requires_grad_(True)
-    return adapter
+def _factored(matrix: Tensor, shape: LoraShape) -> tuple[Tensor, Tensor]:
+    if shape.init == "olora":
+        return first_directions(matrix, shape.rank)
+    down, up = principal(matrix, shape.rank)
+    root = math.sqrt(shape.alpha / shape.rank)
+    return down / root, up / root

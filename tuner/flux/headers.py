@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tuner.errors import Advice, ModelMissing, TunerError
 
@@ -40,7 +41,14 @@ def entries(paths: Iterable[Path]) -> dict[str, Entry]:
     return found
 
 
-def _of_file(path: Path) -> dict[str, Entry]:
+def metadata(path: Path) -> dict[str, str]:
+    """What a file tells of itself; raises as `entries`."""
+    told: dict[str, str] = _header(path)[0].get("__metadata__", {})
+    return told
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int, int]:
+    """(what the header says, where it ends, the size of the file)"""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
@@ -52,7 +60,12 @@ def _of_file(path: Path) -> dict[str, Entry]:
         header = None
     if not isinstance(header, dict):
         raise TunerError(f"The weight file '{path}' is damaged.", AGAIN)
-    found, start = {}, 8 + length
+    return header, 8 + length, size
+
+
+def _of_file(path: Path) -> dict[str, Entry]:
+    header, start, size = _header(path)
+    found: dict[str, Entry] = {}
     for name, one in header.items():
         if name != "__metadata__":
             first, last = one["data_offsets"]

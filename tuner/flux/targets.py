@@ -24,10 +24,13 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "tiny": ("single_transformer_blocks.7.proj_out", "single_transformer_blocks.20.proj_out"),
     "nano": ("single_transformer_blocks.7.proj_out",),
 }
+SLIDER = _IMAGE
+"""What `slider_lora_target` trains: the layers that see the picture."""
 
 
 def names() -> tuple[str, ...]:
     return tuple(TARGETS)
+
 
 UNQUANTIZED = ("x_embedder", "context_embedder", "proj_out")
 """The linear layers that stay as they are when the transformer is quantized: its ways in and its way out."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tuner.adapters.shape import Linear
 from tuner.dataset.index import DatasetIndex
 from tuner.errors import ModelMissing
 from tuner.flux import single_file
-from tuner.flux.targets import TARGETS, UNQUANTIZED
+from tuner.flux.targets import UNQUANTIZED
 from tuner.machine import GB, Reading
 from tuner.optimizers import catalog as optimizers
-from tuner.plan import sources
+from tuner.plan import adapter, sources
 from tuner.quantization.catalog import precision
 from tuner.settings.run import RunSettings
 
@@ -37,12 +38,6 @@ VAE_GB = 0.17
 """CLIP-L and T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
 ADAPTER_BYTES = 4
 """Adapters are trained in float32."""
-
-
-class Linear(NamedTuple):
-    path: str
-    num_in: int
-    num_out: int
 
 
 class Need(NamedTuple):
@@ -99,12 +94,6 @@ class Shape:
         norms = (4 * self.num_layers + 2 * self.num_single_layers) * self.attention_head_dim
         return linears + norms
 
-    def num_lora_parameters(self, rank: int, targets: tuple[str, ...]) -> int:
-        """Of a LoRA on every layer whose path equals one of `targets` or ends with "." and it."""
-        endings = tuple(f".{target}" for target in targets)
-        hit = (one for one in self.linears() if one.path in targets or one.path.endswith(endings))
-        return sum(rank * (linear.num_in + linear.num_out) for linear in hit)
-
 
 _DOUBLE: tuple[Linear, ...] = (
     *(Linear(f"attn.{name}", 1, 1) for name in ("to_q", "to_k", "to_v", "to_out.0")),
@@ -149,7 +138,7 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
     sizes = shape(settings)
     dtype_bytes = 4 if settings.model.mixed_precision == "no" else 2
     weights = _weights_gb(settings, sizes, dtype_bytes)
-    adapter = _adapter_gb(settings, sizes)
+    trained = _adapter_gb(settings, sizes)
     vae = _folder_gb(sources.vae_place(settings), "vae") or VAE_GB
     buckets = [[w * h for w, h in picture.bucket] for picture in index.pictures]
     pixels = max(map(max, buckets), default=0)
@@ -160,8 +149,8 @@ def forecast(settings: RunSettings, index: DatasetIndex, machine: Reading) -> di
         "text": _text_encoders_gb(settings, dtype_bytes),
         "latents": vae + _vae_gb(pixels * encoded_at_once, dtype_bytes),
         "load": weights,
-        "train": weights + adapter + max(training, vae + _vae_gb(preview, dtype_bytes) if preview else 0),
-        "export": adapter,
+        "train": weights + trained + max(training, vae + _vae_gb(preview, dtype_bytes) if preview else 0),
+        "export": trained,
     }
     if machine.vram_total_gb is None:
         return {name: Need(0.0, PROCESS_GB + gb) for name, gb in on_device.items()}
@@ -180,9 +169,8 @@ def _weights_gb(settings: RunSettings, sizes: Shape, dtype_bytes: int) -> float:
 
 
 def num_adapter_parameters(settings: RunSettings, sizes: Shape) -> int:
-    choice = settings.adapter
-    targets = choice.peft_lora_target_modules or TARGETS[choice.flux_lora_target]
-    return sizes.num_lora_parameters(choice.lora_rank, (targets,) if isinstance(targets, str) else targets)
+    """Those that are trained, of the adapter that the settings ask for."""
+    return adapter.num_parameters(settings, sizes.linears())
 
 
 def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tuner.adapters.lora import Adapter
+from tuner.adapters.adapter import Adapter
 from tuner.errors import Advice, CheckpointMismatch
 from tuner.files.run_folder import (
     ADAPTER_FILE,

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import torch
 
-from tuner.adapters.catalog import algorithm
-from tuner.adapters.lora import Adapter
-from tuner.adapters.shape import LoraShape
+from tuner.adapters.adapter import Adapter
 from tuner.flux import routes
-from tuner.flux.targets import TARGETS
 from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
 from tuner.settings.run import RunSettings
 from tuner.training import checkpointing
 from tuner.training.assistant import attach_assistant
+from tuner.training.attach import attach_adapter
 from tuner.training.hardware import Hardware
 from tuner.training.loop import Trainee
 from tuner.training.models import load_transformer
@@ -56,16 +54,7 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
 def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.nn.Module, Adapter]:
     """The frozen transformer with an untrained adapter inside: what training and previews share."""
     transformer = load_transformer(settings, hardware)
-    choice = settings.adapter
-    shape = LoraShape(
-        rank=choice.lora_rank,
-        alpha=choice.lora_alpha if choice.lora_alpha is not None else choice.lora_rank,
-        dropout=choice.lora_dropout,
-        init=choice.lora_init_type,
-        targets=choice.peft_lora_target_modules or TARGETS[choice.flux_lora_target],
-        seed=seed(settings),
-    )
-    return transformer, algorithm(choice.lora_type).attach(transformer, shape)
+    return transformer, attach_adapter(settings, transformer)
 
 
 def _routing(settings: RunSettings, transformer: torch.nn.Module, hardware: Hardware) -> Routing | None:

@@ -1,0 +1,240 @@
+"""What is wrong with a lycoris_config.json, and what of it is filled in or makes no difference."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.adapters import lycoris_catalog
+from tuner.adapters.lycoris_config import FIELDS, INSIDE, TOP, number, today
+from tuner.errors import Problem
+
+NAME = "lycoris_config.json"
+_NO_CONVOLUTIONS = "FLUX has no convolutions"
+_ONE_MODEL = "the adapter sits on the transformer alone"
+_TLORA = "it belongs to 'tlora'"
+_MOOT = {
+    "conv_dim": _NO_CONVOLUTIONS,
+    "conv_alpha": _NO_CONVOLUTIONS,
+    "use_tucker": _NO_CONVOLUTIONS,
+    "use_cp": _NO_CONVOLUTIONS,
+    "use_conv_cp": _NO_CONVOLUTIONS,
+    "disable_conv_cp": _NO_CONVOLUTIONS,
+    "train_norm": "the LayerNorms of FLUX have no numbers that could be trained",
+    "train_llm_adapter": "FLUX has none",
+    "preset": "what is trained stands in 'apply_preset'",
+    "warn_on_unmatched": "what matches nothing is always told",
+    "tlora_min_rank": _TLORA,
+    "tlora_alpha": _TLORA,
+}
+_MOOT_IN_PRESET = {
+    "enable_conv": _NO_CONVOLUTIONS,
+    "lora_prefix": "the names in files always begin with 'lycoris_', which other programs look for",
+    "unet_target_module": _ONE_MODEL,
+    "unet_target_name": _ONE_MODEL,
+    "text_encoder_target_module": _ONE_MODEL,
+    "text_encoder_target_name": _ONE_MODEL,
+}
+_REQUIRED = {"algo": "lora", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 1}
+_LISTS, _MAPS = ("target_module", "target_name", "exclude_name"), ("module_algo_map", "name_algo_map")
+_KNOWN = {
+    "the file": (*TOP, *_MOOT, "multiplier", "apply_preset", "use_scalar"),
+    "'apply_preset'": (*_LISTS, *_MAPS, *_MOOT_IN_PRESET, "use_fnmatch"),
+}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One object with options: the file itself, or an entry of a map; `meant` maps its keys to options."""
+
+    words: str
+    content: Mapping[str, Any]
+    meant: Mapping[str, str]
+    change: Callable[[str, Any], Mapping[str, Any]]
+
+
+def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
+    """Everything that keeps the file from being used; `quantized`: whether the base is."""
+    malformed = list(_malformed(config))
+    yield from malformed
+    if malformed:
+        return
+    for table in _tables(config):
+        for key, value in table.content.items():
+            if key in table.meant and value is not None:
+                yield from _value_problem(table, key, value)
+        yield from _algorithm_problem(table, quantized)
+    yield from _multiplier(config)
+    if str(config.get("use_scalar", False)).lower() == "true":
+        yield _problem(
+            "use_scalar",
+            True,
+            "'use_scalar' does not work here, because a file folds that number into the others, so that a "
+            "run could not go on from its checkpoint; leave it false.",
+            {"lycoris.use_scalar": False},
+        )
+    yield from _patterns(config)
+
+
+def notes(config: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
+    """Sentences for the user; `classes` are those of the transformer. Only of a file without problems."""
+    for key, value in _REQUIRED.items():
+        whole = key == "linear_dim" and str(config.get("full_matrix", False)).lower() == "true"
+        if config.get(key) is None and not whole:
+            yield f"{NAME}: '{key}' is not given; {value} is used."
+    if str(config.get("algo")).lower() == "oft":
+        yield f"{NAME}: 'oft' is called 'diag-oft' by LyCORIS."
+    multiplier = number(config.get("multiplier", 1.0))
+    if multiplier != 1:
+        yield f"{NAME}: 'multiplier' is {multiplier:g}: the adapter must be used at that strength."
+    preset = config.get("apply_preset") or {}
+    yield from _useless("the file", config, _MOOT)
+    yield from _useless("'apply_preset'", preset, _MOOT_IN_PRESET)
+    for table in list(_tables(config))[1:]:
+        for key in table.content:
+            if key not in table.meant:
+                yield _unknown(key, table.words, table.meant)
+    yield from _unused_options(config)
+    yield from _without_match(preset, classes)
+
+
+def algorithms(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of all algorithms that the file asks for, of one without problems."""
+    told = (table.content.get("algo") for table in _tables(config))
+    return tuple(dict.fromkeys(lycoris_catalog.algorithm(str(one or "lora").lower()).name for one in told))
+
+
+def _tables(config: Mapping[str, Any]) -> Iterator[_Table]:
+    """Entries of the maps inherit `algo` from the file, so that each can be looked at by itself."""
+    yield _Table("the file", config, TOP, lambda key, value: {f"lycoris.{key}": value})
+    preset = config.get("apply_preset") or {}
+    common = {"algo": config.get("algo")}
+    for name in _MAPS:
+        for entry, content in (preset.get(name) or {}).items():
+
+            def change(key: str, value: Any, name: str = name, entry: str = entry) -> Mapping[str, Any]:
+                mended = {**preset[name], entry: {**preset[name][entry], key: value}}
+                return {"lycoris.apply_preset": {**preset, name: mended}}
+
+            yield _Table(f"'{entry}' in '{name}'", {**common, **(content or {})}, INSIDE, change)
+
+
+def _malformed(config: Mapping[str, Any]) -> Iterator[Problem]:
+    preset = config.get("apply_preset") or {}
+    if not isinstance(preset, Mapping):
+        yield _problem("apply_preset", preset, "'apply_preset' must be an object in braces.")
+        return
+    for name in _LISTS:
+        value = preset.get(name) or []
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            yield _problem("apply_preset", value, f"'{name}' must be a list of texts in brackets.")
+    for name in _MAPS:
+        table = preset.get(name) or {}
+        if not isinstance(table, Mapping) or not all(isinstance(v or {}, Mapping) for v in table.values()):
+            yield _problem("apply_preset", table, f"'{name}' must be an object of objects in braces.")
+
+
+def _value_problem(table: _Table, key: str, value: Any) -> Iterator[Problem]:
+    try:
+        FIELDS[table.meant[key]](value)
+    except ValueError as expected:
+        yield _problem(key, value, f"'{key}' in {table.words} is {value!r}; it must be {expected}.")
+
+
+def _algorithm_problem(table: _Table, quantized: bool) -> Iterator[Problem]:
+    name = str(table.content.get("algo") or "lora").lower()
+    try:
+        row = lycoris_catalog.algorithm(name)
+    except KeyError:
+        meant = difflib.get_close_matches(name, lycoris_catalog.words(), n=1, cutoff=0.6)
+        hint = f"Did you mean '{meant[0]}'?" if meant else f"Choose {_listed(lycoris_catalog.words())}."
+        yield _problem(
+            "algo",
+            name,
+            f"'algo' in {table.words} is '{name}', which is unknown. {hint}",
+            table.change("algo", meant[0]) if meant else None,
+        )
+        return
+    why = row.why or (row.why_quantized if quantized else "")
+    if why:
+        where = "here" if row.why else "over a quantized base"
+        yield _problem(
+            "algo",
+            name,
+            f"'algo' in {table.words}: '{name}' does not work {where}, because {why}; choose 'lokr'.",
+            table.change("algo", "lokr"),
+        )
+
+
+def _multiplier(config: Mapping[str, Any]) -> Iterator[Problem]:
+    value = config.get("multiplier")
+    try:
+        useless = value is not None and number(value) == 0
+    except ValueError as expected:
+        yield _problem("multiplier", value, f"'multiplier' is {value!r}; it must be {expected}.")
+        return
+    if useless:
+        yield _problem(
+            "multiplier", value, "'multiplier' is 0, so nothing would be trained; 1 is usual.",
+            {"lycoris.multiplier": 1.0},
+        )  # fmt: skip
+
+
+def _patterns(config: Mapping[str, Any]) -> Iterator[Problem]:
+    preset = config.get("apply_preset") or {}
+    if preset.get("use_fnmatch"):
+        return
+    for pattern in (*(preset.get("target_name") or ()), *(preset.get("exclude_name") or ()),
+                    *(preset.get("name_algo_map") or ())):  # fmt: skip
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield _problem(
+                "apply_preset", pattern, f"'{pattern}' in 'apply_preset' is no regular expression ({error})."
+            )
+
+
+def _useless(words: str, content: Mapping[str, Any], moot: Mapping[str, str]) -> Iterator[str]:
+    for key, value in content.items():
+        if key in moot and value not in (None, False):
+            yield f"{NAME}: '{key}' makes no difference: {moot[key]}."
+        elif key not in _KNOWN[words]:
+            yield _unknown(key, words, _KNOWN[words])
+
+
+def _unknown(key: str, words: str, known: Iterable[str]) -> str:
+    meant = difflib.get_close_matches(key.removeprefix("linear_"), list(known), n=1)
+    hint = f" Did you mean '{meant[0]}'?" if meant else ""
+    return f"{NAME}: '{key}' in {words} is not used; it stays in the file.{hint}"
+
+
+def _unused_options(config: Mapping[str, Any]) -> Iterator[str]:
+    """Options that none of the chosen algorithms listens to."""
+    names = algorithms(config)
+    heard = {field for name in names for field in lycoris_catalog.algorithm(name).fields}
+    for key, value in config.items():
+        meant = TOP.get(key, "algo")
+        silent = meant in (*heard, "algo", "bypass_mode") or key in _REQUIRED or value in (None, False, 0)
+        if not silent:
+            yield f"{NAME}: '{key}' makes no difference with {_listed(names)}."
+
+
+def _without_match(preset: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
+    there = tuple(classes)
+    for name in dict.fromkeys((*(preset.get("target_module") or ()), *(preset.get("module_algo_map") or ()))):
+        if today(name) not in there:
+            meant = difflib.get_close_matches(name, there, n=1)
+            hint = f" Did you mean '{meant[0]}'?" if meant else ""
+            yield f"{NAME}: FLUX has no module of the class '{name}'.{hint}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    words = [f"'{name}'" for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _problem(key: str, value: Any, message: str, change: Mapping[str, Any] | None = None) -> Problem:
+    return Problem(f"lycoris.{key}", key, value, f"{NAME}: {message}", change or {})

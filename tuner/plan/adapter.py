@@ -1,0 +1,101 @@
+"""The adapter that settings ask for, in plain values: what is attached, and how many numbers it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tuner.adapters import lycoris_config
+from tuner.adapters.lycoris_config import LycorisShape
+from tuner.adapters.shape import Linear, LoraShape, Trained
+from tuner.errors import Advice, ConfigFileBroken, ModelMissing, TunerError
+from tuner.files.documents import parse_json, read_text
+from tuner.flux import headers
+from tuner.flux.anatomy import class_of
+from tuner.flux.targets import SLIDER, TARGETS
+from tuner.quantization.catalog import precision
+from tuner.settings.run import RunSettings
+
+_A = ".lora_A.weight"
+
+
+def shape(settings: RunSettings) -> LoraShape | LycorisShape:
+    """Reads the files that the settings name; raises ConfigFileBroken or ModelMissing where they are not."""
+    choice = settings.adapter
+    seed = settings.optimization.seed or 0
+    if choice.lora_type == "lycoris":
+        norm = None if choice.init_lora else choice.init_lokr_norm
+        return replace(lycoris_config.shape(settings.lycoris), init_norm=norm, seed=seed)
+    rank = choice.lora_rank if choice.init_lora is None else rank_of(Path(choice.init_lora))
+    alpha = rank if choice.lora_alpha is None else choice.lora_alpha
+    return LoraShape(
+        rank, alpha, choice.lora_dropout, start(settings), targets(settings), seed, choice.use_dora
+    )
+
+
+def start(settings: RunSettings) -> str:
+    """The row of `starts.STARTS` that counts: what a file brings comes before what is drawn, and an
+    unquantized base has lost nothing that a LoRA could begin with.
+    """
+    choice = settings.adapter
+    lost_nothing = precision(settings.memory.base_model_precision).quantize is None
+    if choice.init_lora is not None or (choice.lora_init_type == "loftq" and lost_nothing):
+        return "default"
+    return choice.lora_init_type
+
+
+def targets(settings: RunSettings) -> tuple[str, ...]:
+    """Endings of paths: the user's own list or the file with it, else the slider's, else a ready-made one."""
+    choice = settings.adapter
+    own = choice.peft_lora_target_modules
+    if own and len(own) == 1 and own[0].endswith(".json"):
+        return _listed(Path(own[0]))
+    return own or (SLIDER if choice.slider_lora_target else TARGETS[choice.flux_lora_target])
+
+
+def trained(settings: RunSettings, linears: Iterable[Linear]) -> Iterator[Trained]:
+    """Of the transformer's linear layers those that are trained."""
+    asked = shape(settings)
+    return asked.trained(linears) if isinstance(asked, LoraShape) else asked.trained(linears, class_of)
+
+
+def num_parameters(settings: RunSettings, linears: Iterable[Linear]) -> int:
+    return sum(one.num_parameters for one in trained(settings, linears))
+
+
+def rank_of(path: Path) -> int:
+    """The rank of the LoRA in a file; one that took its first values off again has twice that rank."""
+    entries = headers.entries([path])
+    doubled = 2 if any(name.endswith(".lora_A_init.weight") for name in entries) else 1
+    ranks = {entry.shape[0] for name, entry in entries.items() if name.endswith(_A)}
+    if len(ranks) != 1:
+        what = "holds no LoRA in the names of diffusers" if not ranks else "holds layers of several ranks"
+        raise TunerError(
+            f"'{path}' {what}, so no run can start from it.",
+            Advice("Choose a checkpoint's or an export's file.", {"adapter.init_lora": None}),
+        )
+    return doubled * ranks.pop()
+
+
+def first_step(settings: RunSettings) -> int:
+    """From which step a run that starts from a file counts: as told, else as the file says."""
+    choice = settings.adapter
+    if choice.init_lora is None:
+        return 0
+    if choice.init_lora_step is not None:
+        return choice.init_lora_step
+    told = headers.metadata(Path(choice.init_lora)).get("global_step", "0")
+    return int(told) if told.isdecimal() else 0
+
+
+def _listed(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise ModelMissing(
+            f"There is no file '{path}' with the list of layers.",
+            Advice("Write the list itself.", {"adapter.peft_lora_target_modules": None}),
+        )
+    names = parse_json(read_text(path), list, path)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ConfigFileBroken(f"'{path}' must hold a list of names of layers.")
+    return tuple(names)
