@@ -32,6 +32,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A cache folder for tests to share that are not about encoding."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def settings(flux: Path, pictures: Path, tmp_path: Path) -> RunSettings:
     """Six steps on the tiny FLUX, with every source of chance switched on."""

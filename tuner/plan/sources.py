@@ -184,13 +184,13 @@ def _preview_seeds(settings: RunSettings, step: int) -> list[int]:
 
 def labels(requests: Sequence[SampleRequest]) -> list[str]:
     """What each picture of a round is called, the same in every round: its prompt's name, with the size and a
-    number where the name alone does not tell them apart.
+    number where pictures of that name differ in them.
     """
-    sizes = {(one.width, one.height) for one in requests}
-    seeds = sorted({one.seed for one in requests})
-    return [
-        one.name
-        + (f" {one.width}x{one.height}" if len(sizes) > 1 else "")
-        + (f" #{seeds.index(one.seed) + 1}" if len(seeds) > 1 else "")
-        for one in requests
-    ]
+    return [_label(one, [other for other in requests if other.name == one.name]) for one in requests]
+
+
+def _label(request: SampleRequest, namesakes: Sequence[SampleRequest]) -> str:
+    sizes = {(one.width, one.height) for one in namesakes}
+    seeds = sorted({one.seed for one in namesakes})
+    size = f" {request.width}x{request.height}" if len(sizes) > 1 else ""
+    return request.name + size + (f" #{seeds.index(request.seed) + 1}" if len(seeds) > 1 else "")

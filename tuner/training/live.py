@@ -66,7 +66,8 @@ class Live:
         if self.saved is not None and self.saved_step == step and (rolling or self.saved == path):
             return self.saved
         about = metadata(self.plan.settings, step)
-        checkpoints.save(path, step, self.resumable(), self.feed.batches.state(), about)
+        with self.prepared.trainee.finished():
+            checkpoints.save(path, step, self.resumable(), self.feed.batches.state(), about)
         keep = saving.checkpoints_rolling_total_limit if rolling else saving.checkpoints_total_limit
         checkpoints.remove_oldest(folder, keep, path)
         self.saved_step, self.saved = step, path
