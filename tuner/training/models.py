@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from diffusers import FluxTransformer2DModel
 
-from tuner.adapters.base import Base
 from tuner.flux import loading
 from tuner.flux.attention import BACKENDS
 from tuner.flux.targets import UNQUANTIZED
 from tuner.flux.text import TextEncoders
 from tuner.plan import sources
 from tuner.quantization.catalog import precision
-from tuner.quantization.frozen import dequantized
 from tuner.settings.run import RunSettings
 from tuner.training.hardware import Hardware
 
@@ -66,8 +64,3 @@ def _placed(settings: RunSettings, name: str, dtype: torch.dtype, hardware: Hard
         return quantize(weight.to(there), bias, hardware.device, dtype)
 
     return place
-
-
-def frozen_base(settings: RunSettings) -> Base:
-    """What an adapter may ask of the weights below it."""
-    return Base(dequantized, loading.originals(transformer_source(settings)))
