@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from tuner.dataset.index import Companion, Picture, Placement
+from tuner.dataset.index import Companion, Picture, Placement, Size
 from tuner.dataset.keys import content_key
 from tuner.errors import Advice, TunerError
 
@@ -56,6 +56,14 @@ def decode(data: bytes, ground: Colour = _WHITE) -> Image.Image:
     raises PictureBroken.
     """
     return _to_rgb(_opened(data), ground)
+
+
+def inspected(data: bytes) -> Size:
+    """The size of what `decode` would give, without the work on its colours; raises PictureBroken."""
+    image = _opened(data)
+    if image.mode.startswith(("I", "F")):
+        _eight_bit(image)
+    return image.size
 
 
 def open_picture(picture: Picture) -> Image.Image:
@@ -119,7 +127,8 @@ def _opened(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
             image.load()
-            return ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
     except Image.DecompressionBombError as error:
         raise PictureBroken(
             f"It has more than {MOST_PIXELS // 10**6} million pixels; save a smaller copy."

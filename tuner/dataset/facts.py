@@ -1,14 +1,38 @@
-"""What a picture file is by itself: its bytes and its size, or the reason why it cannot be used."""
+"""What picture files are by themselves: their bytes and sizes, or the reasons why they cannot be used.
+
+Many files are read by worker processes, so that the page stays usable, and what was found is remembered.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import PIL
 
 from tuner.dataset import decoding
 from tuner.dataset.decoding import PictureBroken
 from tuner.dataset.index import Size
-from tuner.dataset.keys import content_key
+from tuner.dataset.keys import RECIPE, content_key
+from tuner.errors import Advice, OutOfRam
+
+log = logging.getLogger(__name__)
+
+FEW_FILES, FEW_BYTES = 100, 32_000_000
+"""Below both a folder is read at once and anew each time: processes would take longer to start."""
+MOST_WORKERS = 8
+"""Each may hold a picture of 179 million pixels."""
+Stamp = tuple[int, int, int]
+"""(size in bytes, time of the last change of the content, of the file itself) in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +48,94 @@ class Facts:
         return int(self.content[:8], 16) / 2**32
 
 
+def facts_of(files: Sequence[Path], memory: Path) -> dict[Path, Facts | str]:
+    """The facts of each file; of a file that did not change since they were written to the file `memory`,
+    those that stand there.
+    """
+    stamps = {path: _stamp(path) for path in files}
+    if len(files) < FEW_FILES and sum(stamp[0] for stamp in stamps.values() if stamp) < FEW_BYTES:
+        return {path: examine(path) for path in files}
+    known = _remembered(memory, stamps)
+    unknown = [path for path in files if path not in known]
+    found: dict[Path, Facts | str] = {**known, **dict(zip(unknown, _examined(unknown), strict=True))}
+    if unknown:
+        _remember(memory, found, stamps)
+    return found
+
+
 def examine(path: Path) -> Facts | str:
     """Reads and decodes a file to its last byte; a text is the reason why it cannot be used."""
     try:
         data = path.read_bytes()
-        return Facts(content_key(data), decoding.decode(data).size)
+        return Facts(content_key(data), decoding.inspected(data))
     except PictureBroken as broken:
         return broken.message
     except OSError as error:
         return f"The file cannot be opened ({error.strerror})."
+
+
+def _examined(files: Sequence[Path]) -> list[Facts | str]:
+    num_workers = min(os.cpu_count() or 1, MOST_WORKERS, len(files))
+    if len(files) < 2 or num_workers < 2:
+        return list(map(examine, files))
+    # Spawned, not forked: the page's process has threads, and a worker shall know nothing of it.
+    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _leave_ctrl_c_to_the_parent)
+    try:
+        return list(pool.map(examine, files, chunksize=min(32, len(files) // num_workers)))
+    except BrokenProcessPool as error:
+        raise OutOfRam(
+            "A process that reads pictures was ended by the system, probably for want of memory.",
+            Advice("Close other programs, and look again."),
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:  # `examine` says why
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _remembered(memory: Path, stamps: Mapping[Path, Stamp | None]) -> dict[Path, Facts]:
+    """Only what still holds; nothing where the memory is damaged, or other decoders wrote it."""
+    try:
+        document = json.loads(memory.read_text(encoding="utf-8"))
+        entries = document["files"] if document["recipe"] == _recipe() else {}
+        known = {path: entries[str(path)] for path in stamps if str(path) in entries}
+        return {
+            path: Facts(content, (width, height))
+            for path, (stamp, content, width, height) in known.items()
+            if stamps[path] == tuple(stamp)
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _remember(memory: Path, found: Mapping[Path, Facts | str], stamps: Mapping[Path, Stamp | None]) -> None:
+    """Written beside and renamed. What is broken is not kept: it is looked at again."""
+    files = {
+        str(path): [stamps[path], facts.content, *facts.size]
+        for path, facts in found.items()
+        if isinstance(facts, Facts)
+    }
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=memory.parent, suffix=".part", delete=False) as beside:
+            json.dump({"recipe": _recipe(), "files": files}, beside)
+        os.replace(beside.name, memory)
+    except OSError as error:
+        log.warning(
+            "The pictures will be read anew the next time: '%s' cannot be written (%s).", memory, error
+        )
+
+
+def _recipe() -> str:
+    """Other decoders may see other sizes."""
+    return f"{RECIPE}, Pillow {PIL.__version__}"

@@ -11,8 +11,9 @@ from random import Random
 
 from tuner.dataset import counts, decoding, geometry
 from tuner.dataset.captions import CaptionProblem, captions_of
-from tuner.dataset.facts import Facts, examine
+from tuner.dataset.facts import Facts, facts_of
 from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture
+from tuner.dataset.keys import content_key
 from tuner.dataset.pairs import Partner, joined, partner
 from tuner.dataset.rules import Rules, rules_of
 from tuner.errors import Advice, EmptyDataset, Problem, SettingsInvalid
@@ -29,7 +30,9 @@ def scan(settings: RunSettings) -> DatasetIndex:
     rules = [rules_of(one, settings) for one in settings.active_datasets]
     _require_folders([each for one in rules for each in (one, *one.companions)])
     found = {folder: find(folder, _inside(folder, rules)) for folder in _folders(rules)}
-    facts = {path: examine(path) for files, _ in found.values() for path in files}
+    facts: dict[Path, Facts | str] = {}
+    for folder, (files, _) in found.items():
+        facts |= facts_of(files, _memory(folder, settings))
     scanned = [_scanned(one, found, facts) for one in rules]
     index = DatasetIndex(
         tuple(entry for entry, _ in scanned), tuple(each for _, left_out in scanned for each in left_out)
@@ -77,6 +80,12 @@ def _walk(folder: Path, without: Iterable[Path], failed: list[OSError]) -> Itera
 def _natural(text: str) -> tuple[list[tuple[str, int]], str]:
     """Sorts 2.png before 10.png."""
     return [(words.casefold(), int(digits or 0)) for words, digits in re.findall(r"(\D*)(\d*)", text)], text
+
+
+def _memory(folder: Path, settings: RunSettings) -> Path:
+    """Where the facts of its files are kept: not among the pictures."""
+    cache = settings.dataset.cache_dir
+    return Path(cache or ".tmp") / "pictures" / f"{content_key(os.fsencode(folder))}.json"
 
 
 def _folders(rules: list[Rules]) -> list[Path]:
