@@ -192,6 +192,14 @@ def test_practice_with_another_seed_does_not_go_on(call, trainer, painter, pract
     assert len(practice_recipe) == 2
 
 
+def test_practice_takes_a_precision(call, trainer, painter, practice_recipe):
+    trainer(stops_halfway)
+    assert call("practice").code == 3
+    assert call("practice", "--precision", "nf4-bnb").code == 3
+    assert practice_recipe[1] == ("practice", {"memory.base_model_precision": "nf4-bnb"})
+    assert call("practice", "--precision", "int8-torchao").code == 2
+
+
 def test_practice_after_a_failure_begins_afresh(workplace, call, trainer, painter, practice_recipe):
     def diverge(plan, emit, control):
         stops_halfway(plan, lambda event: None, control)

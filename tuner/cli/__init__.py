@@ -13,6 +13,7 @@ from tuner import __version__
 from tuner.cli import commands, runs
 from tuner.cli.output import existing_file, explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
+from tuner.quantization import catalog as precisions
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ COMMANDS: tuple[Command, ...] = (
         "practice",
         "Learn a new subject with the embedded practice model; needs no card and no download.",
         runs.practice,
-        (_argument("--seed", type=int, metavar="N", help="seed of the training"),),
+        (
+            _argument("--seed", type=int, metavar="N", help="seed of the training"),
+            _argument("--precision", choices=precisions.working(), help="how the frozen model is stored"),
+        ),
     ),
     Command("check", "Read all files and pictures, and say what is wrong.", commands.check, (DIR,)),
     Command("plan", "Show what a run would do and need.", commands.plan, (DIR,)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,14 @@ def train(arguments: Namespace) -> int:
 def practice(arguments: Namespace) -> int:
     """The whole job on the embedded practice model, and what was learned."""
     session, shown, folder = Session(Path.cwd()), display(), RunFolder(PRACTICE)
-    if not _goes_on(folder, arguments.seed):
+    asked = {
+        "optimization.seed": arguments.seed,
+        "memory.base_model_precision": arguments.precision,
+    }
+    change = {path: value for path, value in asked.items() if value is not None}
+    if not _goes_on(folder, change):
         if folder.checkpoints():
             set_aside(folder)
-        change = {} if arguments.seed is None else {"optimization.seed": arguments.seed}
         presets.apply("practice", folder.config, change)
     code = _execute(session, folder.config, shown)
     if code:
@@ -89,16 +93,18 @@ def _record(session: Session) -> dict[str, Any]:
     }
 
 
-def _goes_on(folder: RunFolder, seed: int | None) -> bool:
-    """Whether a stopped practice run is there that began with this seed; everything else begins afresh."""
+def _goes_on(folder: RunFolder, asked: Mapping[str, object]) -> bool:
+    """Whether a stopped practice run is there that began with these settings, by dotted path; everything else
+    begins afresh.
+    """
     if not folder.checkpoints() or not folder.events.is_file() or read_run(folder.path).state != "stopped":
         return False
     try:
         settings = files.load_all(folder.config).settings
+        return files.changed(settings, asked) == settings
     except TunerError as error:
         tell(f"Note: the practice run begins afresh. {error}")
         return False
-    return seed is None or settings.optimization.seed == seed
 
 
 def _answers(
