@@ -24,7 +24,7 @@ from tuner.settings.saving import Saving
 NUM_STEPS = 3
 
 
-def write_flux(folder: Path, num_single_layers: int) -> Path:
+def write_flux(folder: Path, num_single_layers: int = 2, guidance_embeds: bool = True) -> Path:
     """128 wide, since 4-bit formats share a scale among 128 weights; nothing is left at zero."""
     torch.manual_seed(7)
     model = FluxTransformer2DModel(
@@ -35,7 +35,7 @@ def write_flux(folder: Path, num_single_layers: int) -> Path:
         num_attention_heads=4,
         joint_attention_dim=parts.TEXT_WIDTH,
         pooled_projection_dim=parts.TEXT_WIDTH,
-        guidance_embeds=True,
+        guidance_embeds=guidance_embeds,
         axes_dims_rope=(8, 12, 12),
     )
     for module in model.modules():
@@ -47,7 +47,12 @@ def write_flux(folder: Path, num_single_layers: int) -> Path:
 
 @pytest.fixture(scope="session")
 def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flux(tmp_path_factory.mktemp("flux"), num_single_layers=2)
+    return write_flux(tmp_path_factory.mktemp("flux"))
+
+
+@pytest.fixture(scope="session")
+def flux_without_guidance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_flux(tmp_path_factory.mktemp("schnell"), guidance_embeds=False)
 
 
 @pytest.fixture(scope="session")

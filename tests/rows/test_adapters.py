@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.rows.trial import check, refusal, refused, train, works
+from tuner.errors import SettingsInvalid
+from tuner.files import changed
 from tuner.settings.run import RunSettings
 
 
@@ -24,13 +26,35 @@ def test_a_list_of_layers_that_does_not_work(name: str, settings: RunSettings) -
     refusal(settings, {"adapter.flux_lora_target": name})
 
 
+BASE = "memory.base_model_precision"
+
+
+@pytest.mark.parametrize("base", ["no_change", "int8-quanto", "int4-quanto", "nf4-bnb"])
+@pytest.mark.parametrize("name", works("adapter.lora_init_type"))
+def test_a_start(name: str, base: str, settings: RunSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = {"adapter.lora_init_type": name, BASE: base}
+    try:
+        changed(settings, change)
+    except SettingsInvalid:
+        refusal(settings, change)
+    else:
+        check(train(settings, change, monkeypatch))
+
+
 ROWS: list[dict[str, Any]] = [
-    {"lora_init_type": "gaussian"},
-    {"lora_init_type": "olora"},
-    {"lora_init_type": "pissa"},
-    {"lora_init_type": "loftq", "base_model_precision": "int4-quanto"},
     {"use_dora": True},
     {"lora_dropout": 0.2},
     {"lora_alpha": 7},
     {"peft_lora_target_modules": ["attn.to_q", "proj_mlp"]},
+    {"slider_lora_target": True},
+    {"lora_format": "comfyui"},
 ]
+
+
+@pytest.mark.parametrize("base", ["no_change", "int8-quanto", "nf4-bnb"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
+def test_an_option_of_lora(
+    row: dict[str, Any], base: str, settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = {f"adapter.{key}": value for key, value in row.items()}
+    check(train(settings, {**change, BASE: base}, monkeypatch))
