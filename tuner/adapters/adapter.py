@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuner.errors import Advice, CheckpointMismatch, TunerError
+from tuner.errors import Advice, CheckpointMismatch
 
 Tensors = Mapping[str, Tensor]
 
@@ -112,11 +112,11 @@ class Adapter:
 
     @contextmanager
     def strength(self, value: float) -> Iterator[None]:
-        """Inside, the effect is multiplied by `value`."""
+        """Inside, the effect is multiplied by `value`; what is disabled stays so."""
         before = [layer.strength for layer in self._layers.values()]
         try:
             for layer in self._layers.values():
-                layer.strength = value
+                layer.strength *= value
             yield
         finally:
             for layer, old in zip(self._layers.values(), before, strict=True):
@@ -136,7 +136,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
-
-
-def nothing_to_train(advice: Advice) -> TunerError:
-    return TunerError("None of the layers that the settings name exists in this transformer.", advice)

@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
-from tuner.adapters.adapter import Adapter, Layer, Tensors, nothing_to_train, seeded
+from tuner.adapters.adapter import Adapter, Layer, Tensors, seeded
 from tuner.adapters.base import Base
 from tuner.adapters.decompositions import first_directions, principal
 from tuner.adapters.lora_file import named
 from tuner.adapters.shape import Linear, LoraShape, Trained
 from tuner.adapters.starts import start
-from tuner.errors import Advice
 
 A, B, MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
 FIRST_A, FIRST_B = "lora_A_init.weight", "lora_B_init.weight"
@@ -86,15 +85,13 @@ class LoraLayer(Layer):
 
 
 def attach(transformer: nn.Module, shape: LoraShape, base: Base) -> Adapter:
-    """Puts a fresh LoRA on every targeted layer; raises TunerError where there is none."""
+    """Puts a fresh LoRA on every targeted layer."""
     modules = dict(linears(transformer))
     with seeded(shape.seed):
         layers = {
             f"transformer.{one.linear.path}": _layer(modules[one.linear], one, shape, base)
             for one in shape.trained(modules)
         }
-    if not layers:
-        raise nothing_to_train(Advice("Choose the target 'all'.", {"adapter.flux_lora_target": "all"}))
     return Adapter(layers, read=named)
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
 from tuner.adapters import lycoris_catalog
-from tuner.adapters.adapter import Adapter, Layer, nothing_to_train, seeded
+from tuner.adapters.adapter import Adapter, Layer, seeded
 from tuner.adapters.base import Base
 from tuner.adapters.effects import CHANGES, WEIGHTS, Place
 from tuner.adapters.lora import linears
@@ -85,7 +85,7 @@ class LycorisLayer(Layer):
 
 
 def attach(transformer: nn.Module, shape: LycorisShape, base: Base) -> Adapter:
-    """Puts a fresh LyCORIS on every layer that its file chooses; raises TunerError where there is none."""
+    """Puts a fresh LyCORIS on every layer that its file chooses; raises TunerError where one cannot be."""
     modules = dict(linears(transformer))
     classes = {path: type(module).__name__ for path, module in transformer.named_modules()}
     classes |= {linear.path: "Linear" for linear in modules}
@@ -96,12 +96,6 @@ def attach(transformer: nn.Module, shape: LycorisShape, base: Base) -> Adapter:
             )
             for one in shape.trained(modules, classes.__getitem__)
         }
-    if not layers:
-        raise nothing_to_train(
-            Advice(
-                "Name classes of FLUX in 'target_module' of lycoris_config.json: Attention and FeedForward."
-            )
-        )
     return Adapter(layers, shape.config)
 
 

@@ -15,6 +15,7 @@ import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
 from tuner.files.documents import parse_json, to_json
 from tuner.settings.environment import of_the_system
+from tuner.settings.rules import adapter
 from tuner.settings.run import TOKEN, RunSettings
 
 KINDS: dict[str, type[Any]] = {
@@ -70,6 +71,7 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         *env_notes,
         *_environment_notes(environment),
         *_lycoris_note(settings, config.values),
+        *adapter.notes(settings),
         *_token_note(settings),
     ]
     problems = (*config.problems, *backends.problems, *library_problems)

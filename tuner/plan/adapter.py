@@ -64,6 +64,31 @@ def num_parameters(settings: RunSettings, linears: Iterable[Linear]) -> int:
     return sum(one.num_parameters for one in trained(settings, linears))
 
 
+def refuse_nothing(settings: RunSettings, linears: Iterable[Linear]) -> None:
+    """Raises TunerError where the settings name no layer of this transformer."""
+    if any(True for _ in trained(settings, linears)):
+        return
+    if settings.adapter.lora_type == "lycoris":
+        usual = {"target_module": ["Attention", "FeedForward"]}
+        advice = Advice("Train Attention and FeedForward.", {"lycoris.apply_preset": usual})
+    else:
+        own = {"adapter.peft_lora_target_modules": None, "adapter.slider_lora_target": False}
+        advice = Advice("Choose the target 'all'.", {**own, "adapter.flux_lora_target": "all"})
+    raise TunerError("None of the layers that the settings name exists in this transformer.", advice)
+
+
+def notes(settings: RunSettings, linears: Iterable[Linear], begins_at: int) -> Iterator[str]:
+    """Names in the user's own list that no layer has, and where the count of a new run begins."""
+    asked = shape(settings)
+    if isinstance(asked, LoraShape) and settings.adapter.peft_lora_target_modules:
+        there = tuple(linears)
+        for name in asked.targets:
+            if not any(replace(asked, targets=(name,)).trained(there)):
+                yield f"'peft_lora_target_modules' names '{name}', and no layer is called so."
+    if begins_at:
+        yield f"The count begins at step {begins_at}, as far as 'init_lora' was trained."
+
+
 def rank_of(path: Path) -> int:
     """The rank of the LoRA in a file; one that took its first values off again has twice that rank."""
     entries = headers.entries([path])

@@ -22,7 +22,7 @@ from tuner.files.run_folder import RunFolder
 from tuner.flux import routes
 from tuner.flux.single_file import is_single_file
 from tuner.machine import Reading
-from tuner.plan import resume, sources
+from tuner.plan import adapter, resume, sources
 from tuner.plan.memory import Need, forecast, shape
 from tuner.plan.phases import Phase, Plan
 from tuner.settings import flavours
@@ -43,12 +43,14 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
     counts.require_enough(index, accumulation)
     length = duration(index, settings)
     num_steps = length.num_steps
-    first_step = checkpoint.step(resume_from) if resume_from else 0
+    first_step = checkpoint.step(resume_from) if resume_from else adapter.first_step(settings)
     if first_step >= num_steps:
-        raise SettingsInvalid(_already_finished(settings, folder, first_step))
+        raise SettingsInvalid(_already_finished(settings, folder, first_step, resume_from is None))
     _check_model(settings)
     _check_assistant(settings)
     _check_routes(settings)
+    linears = tuple(shape(settings).linears())
+    adapter.refuse_nothing(settings, linears)
     needs = forecast(settings, index, machine)
     return Plan(
         settings=settings,
@@ -63,6 +65,7 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
         notes=(
             *told,
             *sources.notes(settings),
+            *adapter.notes(settings, linears, first_step if resume_from is None else 0),
             *index.notes,
             *map(resume.passed_over, damaged),
             *_tight(needs, machine),
@@ -81,8 +84,17 @@ def refuse_misfit(plan: Plan, machine: Reading) -> None:
         )
 
 
-def _already_finished(settings: RunSettings, folder: RunFolder, step: int) -> Problem:
+def _already_finished(settings: RunSettings, folder: RunFolder, step: int, begins: bool) -> Problem:
     asked = settings.optimization
+    if begins:
+        return Problem(
+            "adapter.init_lora_step",
+            "init_lora_step",
+            settings.adapter.init_lora_step,
+            f"'{settings.adapter.init_lora}' has {step} steps behind it already, so none is left to do; "
+            "count from 0 instead.",
+            {"adapter.init_lora_step": 0},
+        )
     key = "max_train_steps" if asked.max_train_steps else "num_train_epochs"
     return Problem(
         f"optimization.{key}",

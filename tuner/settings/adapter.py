@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.adapters import catalog
+from tuner.adapters import catalog, starts
 from tuner.flux.targets import TARGETS
 from tuner.settings.fields import Texts, setting
 
@@ -15,8 +15,7 @@ class Adapter:
         "standard",
         "Adapter",
         "'standard' is plain LoRA; 'lycoris' reads lycoris_config.json.",
-        choices=("standard", "lycoris"),
-        built=catalog.names(),
+        choices=catalog.names(),
     )
     lora_rank: int = setting(
         16,
@@ -41,11 +40,10 @@ class Adapter:
         "First values",
         "How the LoRA's numbers are drawn at the start.",
         level="expert",
-        choices=("default", "gaussian", "loftq", "olora", "pissa"),
-        built=("default", "gaussian"),
+        choices=starts.names(),
     )
     use_dora: bool = setting(
-        False, "DoRA", "Trains direction and size of each weight separately.", level="expert", built=(False,)
+        False, "DoRA", "Trains direction and size of each weight separately.", level="expert"
     )
     flux_lora_target: str = setting(
         "all",
@@ -53,15 +51,17 @@ class Adapter:
         "'mmdit' learns slowly and safely, 'all' is usual, 'all+ffs' learns most and forgets most.",
         choices=(*TARGETS, "controlnet", "all+ffs+embedder+controlnet"),
         built=tuple(TARGETS),
+        why="it names layers of a ControlNet, and only FLUX.1 itself is trained",
+        instead={"all+ffs+embedder+controlnet": "all+ffs+embedder"},
     )
     peft_lora_target_modules: Texts | None = setting(
         None,
         "Own list of layers",
-        "Names of the layers to train, instead of a ready-made list.",
+        "Names of the layers to train, or a .json file with the list, instead of a ready-made list.",
         level="expert",
     )
     slider_lora_target: bool = setting(
-        False, "Slider layers", "Trains the layers that suit a slider LoRA.", level="expert", built=(False,)
+        False, "Slider layers", "Trains the layers that suit a slider LoRA.", level="expert"
     )
     peft_lora_mode: str = setting(
         "standard",
@@ -70,20 +70,25 @@ class Adapter:
         level="expert",
         choices=("standard", "singlora"),
         built=("standard",),
+        why="other programs expect two matrices a layer, and a SingLoRA holds one",
     )
     singlora_ramp_up_steps: int = setting(
-        0, "SingLoRA ramp", "Steps over which a SingLoRA is faded in.", level="expert", minimum=0, built=(0,)
+        0,
+        "SingLoRA ramp",
+        "Steps over which a SingLoRA is faded in.",
+        level="expert",
+        minimum=0,
+        moot="no SingLoRA is trained",
     )
     init_lora: str | None = setting(
-        None, "Start from", "A LoRA file to go on from, instead of a fresh one.", built=(None,)
+        None, "Start from", "An adapter file to go on from, instead of a fresh adapter."
     )
     init_lora_step: int | None = setting(
         None,
         "Start from: step",
-        "The step number to give that file.",
+        "The step to count from; empty means the one that the file names.",
         level="expert",
         minimum=0,
-        built=(None,),
     )
     lora_format: str = setting(
         "diffusers",
@@ -91,7 +96,7 @@ class Adapter:
         "The key names inside checkpoints; the export for ComfyUI is made beside it in any case.",
         level="expert",
         choices=("diffusers", "comfyui"),
-        built=("diffusers",),
+        moot="checkpoints always hold the names of diffusers with alpha, which ComfyUI reads as well",
     )
     lycoris_config: str = setting(
         "config/lycoris_config.json",
@@ -105,7 +110,6 @@ class Adapter:
         "Starts a LoKr with small random values of this size.",
         level="expert",
         minimum=0,
-        built=(None,),
     )
     validation_lycoris_strength: float = setting(
         1.0,
