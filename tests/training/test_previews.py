@@ -21,9 +21,13 @@ from tuner.settings.run import RunSettings
 from tuner.settings.sampling import SamplePrompt
 from tuner.training import previews
 from tuner.training.control import Control
+from tuner.training.encode import encode_texts
+from tuner.training.feed import open_caches
 from tuner.training.hardware import find_hardware
 from tuner.training.prepare import load_with_adapter
 from tuner.training.run import run
+
+PROMPT = "a sks on a red background"
 
 
 @pytest.fixture
@@ -51,21 +55,23 @@ def _asked(settings: RunSettings, step: int = 0) -> tuple[SampleRequest, ...]:
 
 
 @pytest.fixture
-def trained(settings: RunSettings, tmp_path: Path) -> Path:
-    """An adapter with a strong effect, as a file."""
-    _, adapter = load_with_adapter(settings, find_hardware(settings, print))
+def sampler(settings: RunSettings) -> previews.Sampler:
+    """With an adapter of strong effect; it knows every text of the tests below."""
+    hardware, caches = find_hardware(settings, print), open_caches(settings)
+    texts = (PROMPT, settings.sampling.validation_negative_prompt, "something else")
+    for _ in encode_texts(settings, caches.missing_texts(texts), caches, hardware):
+        pass
+    transformer, adapter = load_with_adapter(settings, hardware)
     torch.manual_seed(0)
-    tensors = adapter.tensors()
-    for key, values in tensors.items():
-        if not key.endswith("alpha"):
-            values.normal_(std=0.2)
-    save_file(tensors, tmp_path / ADAPTER_FILE)
-    return tmp_path / ADAPTER_FILE
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return previews.open_sampler(settings, transformer, adapter, caches, hardware)
 
 
-def _drawn(settings: RunSettings, adapter: Path | None = None, **request: Any) -> bytes:
-    asked = SampleRequest(**{"prompt": "a sks on a red background", "seed": 3, **request})
-    (image,) = previews.render(settings, [asked], adapter)
+def _drawn(sampler: previews.Sampler, settings: RunSettings, **request: Any) -> bytes:
+    """One picture under these settings."""
+    asked = SampleRequest(**{"prompt": PROMPT, "seed": 3, **request})
+    (image,) = replace(sampler, settings=settings).draw([asked])
     return image.tobytes()
 
 
@@ -135,9 +141,11 @@ def test_new_noise_in_every_round_and_the_same_in_a_repeated_run(settings: RunSe
     assert seeds == [_asked(other, step)[0].seed for step in (0, 3)]
 
 
-def test_noise_from_the_card_where_there_is_none_is_that_of_the_cpu(settings: RunSettings) -> None:
-    drawn = _drawn(_sampling(settings, validation_seed_source="gpu"))
-    assert torch.cuda.is_available() or drawn == _drawn(settings)
+def test_noise_from_the_card_where_there_is_none_is_that_of_the_cpu(
+    settings: RunSettings, sampler: previews.Sampler
+) -> None:
+    drawn = _drawn(sampler, _sampling(settings, validation_seed_source="gpu"))
+    assert torch.cuda.is_available() or drawn == _drawn(sampler, settings)
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("webp", "webp"), ("jpeg", "jpg")])
@@ -183,30 +191,35 @@ def test_the_token_is_the_trigger(settings: RunSettings) -> None:
     assert (request.name, request.prompt, request.strength) == ("cinematic_sks", "a photo of sks", 0.5)
 
 
-def test_the_strength_of_the_adapter(settings: RunSettings, trained: Path) -> None:
+def test_the_strength_of_the_adapter(settings: RunSettings, sampler: previews.Sampler) -> None:
     """0 is the model without it, 1 the usual effect; a prompt's own strength goes before that of all."""
     weak = replace(settings, adapter=replace(settings.adapter, validation_lycoris_strength=0.0))
-    full, none = _drawn(settings, trained), _drawn(settings)
-    assert full != none
-    assert _drawn(settings, trained, strength=0.0) == none == _drawn(weak, trained)
-    assert _drawn(weak, trained, strength=1.0) == full
-    assert _drawn(settings, trained, strength=0.5) not in (full, none)
+    full, none = _drawn(sampler, settings), _drawn(sampler, weak)
+    assert full != none == _drawn(sampler, settings, strength=0.0)
+    assert _drawn(sampler, weak, strength=1.0) == full
+    assert _drawn(sampler, settings, strength=0.5) not in (full, none)
+    with sampler.adapter.disabled():
+        assert _drawn(sampler, settings) == none
 
 
-def test_prompts_of_several_strengths_are_not_mixed_up(settings: RunSettings, trained: Path) -> None:
-    asked = [SampleRequest("a sks", 3, strength=value) for value in (1.0, 0.0, 1.0, None)]
-    full, none, again, usual = (image.tobytes() for image in previews.render(settings, asked, trained))
+def test_prompts_of_several_strengths_are_not_mixed_up(sampler: previews.Sampler) -> None:
+    asked = [SampleRequest(PROMPT, 3, strength=value) for value in (1.0, 0.0, 1.0, None)]
+    full, none, again, usual = (image.tobytes() for image in sampler.draw(asked))
     assert full == again == usual != none
 
 
-def test_real_guidance_and_what_a_picture_should_not_be(settings: RunSettings) -> None:
-    plain = _drawn(settings)
+def test_real_guidance_and_what_a_picture_should_not_be(
+    settings: RunSettings, sampler: previews.Sampler
+) -> None:
+    plain = _drawn(sampler, settings)
     real = _sampling(settings, validation_guidance_real=4.0, validation_no_cfg_until_timestep=0)
-    assert _drawn(real) != plain
-    assert _drawn(_sampling(real, validation_negative_prompt="something else")) != _drawn(real)
-    assert _drawn(_sampling(real, validation_no_cfg_until_timestep=1)) not in (plain, _drawn(real))
-    assert _drawn(_sampling(real, validation_no_cfg_until_timestep=2)) == plain
-    assert _drawn(_sampling(settings, validation_negative_prompt="something else")) == plain
+    guided = _drawn(sampler, real)
+    assert guided != plain
+    assert _drawn(sampler, _sampling(real, validation_negative_prompt="something else")) != guided
+    late, never = (_sampling(real, validation_no_cfg_until_timestep=step) for step in (1, 2))
+    assert _drawn(sampler, late) not in (plain, guided)
+    assert plain == _drawn(sampler, never)
+    assert plain == _drawn(sampler, _sampling(settings, validation_negative_prompt="something else"))
 
 
 def test_the_negative_prompt_is_encoded_only_where_it_acts(settings: RunSettings) -> None:
@@ -217,10 +230,22 @@ def test_the_negative_prompt_is_encoded_only_where_it_acts(settings: RunSettings
     assert "blurry, cropped, ugly" not in sources.texts(_sampling(real, validation_disable=True), index)
 
 
-def test_guidance_and_steps(settings: RunSettings) -> None:
-    plain = _drawn(settings)
-    assert _drawn(_sampling(settings, validation_guidance=1.0)) != plain
-    assert _drawn(_sampling(settings, validation_num_inference_steps=3)) != plain
+def test_guidance_and_steps(settings: RunSettings, sampler: previews.Sampler) -> None:
+    plain = _drawn(sampler, settings)
+    assert _drawn(sampler, _sampling(settings, validation_guidance=1.0)) != plain
+    assert _drawn(sampler, _sampling(settings, validation_num_inference_steps=3)) != plain
+
+
+def test_pictures_without_a_run(settings: RunSettings, sampler: previews.Sampler, tmp_path: Path) -> None:
+    """Of the untuned model, and with an adapter file; the negative prompt is encoded with them."""
+    real = _sampling(settings, validation_guidance_real=4.0, validation_negative_prompt="never said before")
+    save_file(sampler.adapter.tensors(), tmp_path / ADAPTER_FILE)
+    asked = [SampleRequest(PROMPT, 3)]
+    (untuned,), (tuned,) = (
+        list(previews.render(real, asked, file)) for file in (None, tmp_path / ADAPTER_FILE)
+    )
+    assert tuned.tobytes() == _drawn(sampler, real)
+    assert untuned.tobytes() == _drawn(sampler, real, strength=0.0)
 
 
 def _with_ema(settings: RunSettings, shown: str) -> RunSettings:
