@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import logging
 import struct
@@ -33,7 +34,27 @@ def flat(value: float, dtype: type) -> Image.Image:
     return Image.fromarray(np.full((4, 6), value, dtype))
 
 
-@pytest.mark.parametrize("form", sorted(FORMATS))
+HEIC = (  # 64 x 32 px, red with a blue corner at the top left; nothing here can write one
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAA"
+    "AAAAACJpbG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAAEkAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAA"
+    "AA5waXRtAAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNw"
+    "AAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFz"
+    "wIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAIAAAAAEAAAAAAAAA"
+    "Av///+AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAFFtZGF0AAAARSgBrxOAeNWFdV//"
+    "8MKiv/AC1f3oiUKlj7pGr/5ssufjsYEp6lq4oCZYASYTkdi1DbdSRAWPXAIv+DqS/sNEcI0LSRTY8A=="
+)
+
+
+def test_heic_is_opened() -> None:
+    image = decode(base64.b64decode(HEIC))
+    assert image.mode == "RGB" and image.size == (64, 32)
+    assert np.abs(np.subtract(image.getpixel((8, 4)), (0, 0, 255))).max() < 9
+    assert np.abs(np.subtract(image.getpixel((56, 28)), (255, 0, 0))).max() < 9
+    with pytest.raises(PictureBroken, match="damaged or cut off"):
+        decode(base64.b64decode(HEIC)[:-60])
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS.keys() - {"HEIF"}))
 def test_every_format_is_opened(form: str) -> None:
     image = decode(encoded(Image.new("RGB", (60, 40), (200, 100, 50)), form, **LOSSLESS.get(form, {})))
     assert image.mode == "RGB" and image.size == (60, 40)

@@ -48,6 +48,17 @@ def test_bytes_and_size(tmp_path: Path) -> None:
     assert "cannot be opened" in str(examine(tmp_path / "gone.png"))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.jxl", "JPEG XL"), ("a.PSD", "Photoshop"), ("a.nef", "raw camera")]
+)
+def test_pictures_of_other_programs_are_named(tmp_path: Path, name: str, kind: str) -> None:
+    pictures(tmp_path, "a.png")
+    (tmp_path / name).write_bytes(b"x")
+    index = scan(settings(dataset(tmp_path)))
+    assert [one.path.name for one in index.pictures] == ["a.png"]
+    assert index.left_out[0].path.name == name and f"Files of the {kind} kind" in index.left_out[0].reason
+
+
 def test_a_second_look_opens_nothing(many: list[Path], examined: list[str], tmp_path: Path) -> None:
     first = facts_of(many, tmp_path / "kept" / "set.json")
     assert len(examined) == 4 and list(first) == many

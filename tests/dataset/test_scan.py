@@ -59,48 +59,6 @@ def test_a_relative_folder_starts_at_the_working_folder(
     assert scan(settings(dataset(Path("set")))).pictures[0].path == tmp_path / "set" / "a.png"
 
 
-def trouble(folder: Path) -> Path:
-    pictures(folder, "good.png", "no caption.png", "latin.png", "empty caption.png")
-    pictures(folder, "dot.png", size=(1, 1))
-    pictures(folder, "strip.png", size=(3000, 20))
-    for name in ("good", "dot", "strip", "cut", "corrupt", "text", "zero"):
-        (folder / f"{name}.txt").write_text("a caption", encoding="utf-8")
-    (folder / "latin.txt").write_bytes(b"sch\xf6n")
-    (folder / "empty caption.txt").write_text("\n")
-    noise = Image.effect_noise((200, 200), 90)
-    noise.save(folder / "cut.jpg")
-    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-900])
-    noise.save(folder / "corrupt.png")
-    data = (folder / "corrupt.png").read_bytes()
-    (folder / "corrupt.png").write_bytes(data[:3000] + b"garbage" + data[3007:])
-    (folder / "text.png").write_text("I am no picture")
-    (folder / "zero.png").write_bytes(b"")
-    return folder
-
-
-def test_every_trouble_is_listed_and_the_rest_is_used(tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in trouble(tmp_path).iterdir()}
-    index = scan(settings(dataset(tmp_path, caption_strategy="textfile")))
-    assert names(index) == ["good.png", "latin.png"]
-    assert "not UTF-8 and was read as cp1252" in index.pictures[1].remarks[0]
-    told = reasons(index)
-    for name, words in {
-        "cut.jpg": "damaged or cut off",
-        "corrupt.png": "damaged or cut off",
-        "text.png": "not a picture",
-        "zero.png": "empty",
-        "dot.png": "1 x 1 px is too small",
-        "strip.png": "long and narrow",
-        "no caption.png": "no caption.txt",
-        "empty caption.png": "empty caption.txt' is empty",
-    }.items():
-        assert words in told.pop(name)
-    assert not told
-    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}, "the folder is only read"
-    sizes = {one.path.name: one.original_size for one in index.left_out}
-    assert sizes["dot.png"] == (1, 1) and sizes["no caption.png"] == (64, 64) and sizes["cut.jpg"] is None
-
-
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")
 def test_what_may_not_be_read_is_listed(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png", "locked.png", "closed/b.png")

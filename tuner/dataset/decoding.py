@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -17,12 +18,14 @@ from tuner.dataset.keys import content_key
 from tuner.errors import Advice, TunerError
 
 log = logging.getLogger(__name__)
+pi_heif.register_heif_opener(thumbnails=False)
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "PNG": (".png", ".apng"),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "WEBP": (".webp",),
     "AVIF": (".avif", ".avifs"),
+    "HEIF": (".heic", ".heif", ".hif"),
     "BMP": (".bmp", ".dib"),
     "TIFF": (".tif", ".tiff"),
     "GIF": (".gif",),
@@ -34,6 +37,14 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 """What is opened, by Pillow's name. Not all that Pillow knows: EPS, for one, would start another program."""
 
 EXTENSIONS = frozenset(extension for extensions in FORMATS.values() for extension in extensions)
+UNOPENED: Mapping[str, str] = {
+    **dict.fromkeys((".jxl",), "JPEG XL"),
+    **dict.fromkeys((".psd", ".psb"), "Photoshop"),
+    **dict.fromkeys((".xcf", ".kra", ".clip", ".svg", ".ai", ".eps"), "drawing program"),
+    **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "raw camera"),
+    **dict.fromkeys((".exr", ".hdr"), "high dynamic range"),
+}
+"""Pictures too, which are named instead of passed over. JPEG XL would come with a plugin under the GPL."""
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's guard against decompression bombs, about 179 million; it warns from half of that on."""
 

@@ -65,6 +65,9 @@ def facts_of(files: Sequence[Path], memory: Path) -> dict[Path, Facts | str]:
 
 def examine(path: Path) -> Facts | str:
     """Reads and decodes a file to its last byte; a text is the reason why it cannot be used."""
+    if path.suffix.lower() in decoding.UNOPENED:
+        kind = decoding.UNOPENED[path.suffix.lower()]
+        return f"Files of the {kind} kind are not opened here; save it as PNG, JPEG or WebP."
     try:
         data = path.read_bytes()
         return Facts(content_key(data), decoding.inspected(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tuner.dataset.rules import Rules, rules_of
 from tuner.errors import Advice, EmptyDataset, Problem, SettingsInvalid
 from tuner.settings.run import RunSettings
 
+KNOWN = decoding.EXTENSIONS | decoding.UNOPENED.keys()
 Found = tuple[list[Path], list[tuple[Path, str]]]
 
 
@@ -73,7 +75,7 @@ def _walk(folder: Path, without: Iterable[Path], failed: list[OSError]) -> Itera
             if not name.startswith(".") and fresh(os.path.join(root, name))
         ]
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in decoding.EXTENSIONS:
+            if not name.startswith(".") and Path(name).suffix.lower() in KNOWN:
                 yield Path(root, name)
 
 
@@ -111,8 +113,10 @@ def _scanned(
     files = _sampled(files, rules)
     partners = [partner(other, found[other.folder][0]) for other in rules.companions]
     judged = [_judge(path, facts[path], rules) for path in files]
+    shared = Counter(path.with_suffix("") for path in files) if rules.captions.strategy == "textfile" else {}
     judged = [
-        joined(each, rules.folder, partners, facts) if isinstance(each, Picture) else each for each in judged
+        joined(_marked(each, shared), rules.folder, partners, facts) if isinstance(each, Picture) else each
+        for each in judged
     ]
     usable, pruned = _pruned([each for each in judged if isinstance(each, Picture)], rules)
     left_out = [LeftOut(folder, rules.settings.id, reason) for folder, reason in unreadable]
@@ -156,6 +160,14 @@ def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
         captions=captions.texts,
         remarks=captions.remarks,
     )
+
+
+def _marked(picture: Picture, shared: Mapping[Path, int]) -> Picture:
+    """`shared` counts the files of one name; its ending is no part of it."""
+    if shared.get(picture.path.with_suffix(""), 1) < 2:
+        return picture
+    remark = f"Another picture is called '{picture.path.stem}' too; both have the same caption file."
+    return replace(picture, remarks=(*picture.remarks, remark))
 
 
 def _pruned(pictures: list[Picture], rules: Rules) -> tuple[list[Picture], list[LeftOut]]:
