@@ -25,6 +25,7 @@ from tuner.events import (
     StepDone,
     Warned,
 )
+from tuner.files import load_all
 from tuner.files.run_folder import RunFolder
 from tuner.session import Session, prepare, read_run, set_aside
 from tuner.settings.request import SampleRequest
@@ -279,6 +280,15 @@ def test_the_run_folder_keeps_its_own_copy_of_the_files(tmp_path, session, train
     finish(session, config)
     copied = prepare(tmp_path / "elsewhere")
     assert copied.settings == session.plan.settings
+
+
+def test_the_run_folder_keeps_what_was_written_not_what_the_flavour_fills_in(tmp_path, session, trainer):
+    trainer(short_run)
+    words = {"model_flavour": "libreflux", "output_dir": str(tmp_path / "elsewhere")}
+    finish(session, write_recipe(tmp_path, **words))
+    assert session.plan.settings.objective.flux_attention_masked_training
+    copied = load_all(tmp_path / "elsewhere").settings
+    assert not copied.objective.flux_attention_masked_training
 
 
 def test_opening_an_earlier_run(tmp_path, session, trainer):

@@ -40,7 +40,7 @@ def test_schnell_has_its_fast_schedule() -> None:
     fast, steps = notes(of("schnell"))
     assert fast == (
         "'flux_fast_schedule' is false; true is used, because FLUX.1 [schnell] needs it: "
-        "it knows only the few noise levels of that."
+        "where no other schedule is chosen, it learns at its own few noise levels."
     )
     assert steps == "Previews take 30 steps; FLUX.1 [schnell] was made for 4."
     ready = of(

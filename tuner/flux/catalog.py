@@ -69,7 +69,13 @@ FLAVOURS: tuple[Flavour, ...] = (
         False,
         256,
         "flux-1-schnell",
-        needs=(_always("objective.flux_fast_schedule", True, "it knows only the few noise levels of that"),),
+        needs=(
+            _always(
+                "objective.flux_fast_schedule",
+                True,
+                "where no other schedule is chosen, it learns at its own few noise levels",
+            ),
+        ),
         few_steps=4,
         assistant="ostris/FLUX.1-schnell-training-adapter",
     ),
