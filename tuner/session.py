@@ -23,7 +23,7 @@ from tuner.dataset import scan
 from tuner.errors import Advice, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
 from tuner.files import env_file, journal
-from tuner.files.run_folder import ADAPTER_FILE, RunFolder
+from tuner.files.run_folder import RunFolder, step_of
 from tuner.plan import make
 from tuner.plan.phases import Plan
 from tuner.settings.request import SampleRequest
@@ -182,19 +182,30 @@ class Session:
         dialect: str = "comfyui",
         dtype: str = "float32",
         step: int | None = None,
+        expected: Path | None = None,
     ) -> ExportReport:
-        """Write the newest checkpoint, or that of `step`, to a .safetensors file or into a folder."""
+        """Write the newest checkpoint, or that of `step`, to a .safetensors file or into a folder.
+
+        `expected` is a file for inputs and the trained transformer's outputs, by which others can judge it.
+        """
         folder = RunFolder(run)
         checkpoint = _checkpoint(folder, step)
         settings = files.load_all(files.config_folder(run)).settings
-        from tuner.export import metadata, write
+        if expected is not None and self.running:
+            raise TunerError(
+                "While a run is going on there is no memory for another transformer.", Advice("Stop it first.")
+            )
+        from tuner.training import exporting
 
-        about = metadata.metadata(settings, int(checkpoint.name.split("-")[1]))
+        finished = exporting.Finished(settings, folder, checkpoint, step_of(checkpoint))
         target = folder.exports if to is None else to
         if target.suffix != ".safetensors":
             target = target / f"{folder.path.resolve().name}.safetensors"
         target.parent.mkdir(parents=True, exist_ok=True)
-        return write.export(checkpoint / ADAPTER_FILE, target, dialect, dtype, about)
+        report = exporting.export_adapter(finished, target, dialect, dtype)
+        if expected is not None:
+            exporting.write_expected(finished, expected)
+        return report
 
     def render(
         self, config_dir: Path, requests: Sequence[SampleRequest], adapter: Path | None = None
@@ -273,10 +284,11 @@ def _checkpoint(folder: RunFolder, step: int | None) -> Path:
         raise RunMissing(f"'{folder.path}' holds no checkpoint, so there is nothing to export yet.")
     if step is None:
         return found[-1]
-    if folder.checkpoint(step) not in found:
-        steps = ", ".join(path.name.split("-")[1] for path in found)
+    of_step = [path for path in found if step_of(path) == step]
+    if not of_step:
+        steps = ", ".join(str(step_of(path)) for path in found)
         raise RunMissing(f"'{folder.path}' holds no checkpoint of step {step}; it has those of {steps}.")
-    return folder.checkpoint(step)
+    return of_step[-1]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tuner.ui import wording
-from tuner.view import RunView
+from tuner.view import RunView, Sample
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,22 @@ def test_the_recipe_in_one_sentence() -> None:
 @pytest.mark.parametrize("state", wording.STATES)
 def test_every_state_has_its_headline(state) -> None:
     assert wording.headline(RunView(run="cat", state=state, step=3, num_steps=9)).endswith(".")
+
+
+def test_samples_of_one_prompt_are_told_apart() -> None:
+    samples = [
+        Sample(step, name, prompt, 1, "")
+        for step in (0, 9)
+        for name, prompt in (
+            ("unconditional", ""),
+            ("cat", "a cat"),
+            ("dog", "a dog"),
+            ("dog (EMA)", "a dog"),
+        )
+    ]
+    assert wording.titles(samples) == {
+        "unconditional": "unconditional",
+        "cat": "a cat",
+        "dog": "dog: a dog",
+        "dog (EMA)": "dog (EMA): a dog",
+    }

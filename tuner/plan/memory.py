@@ -174,9 +174,10 @@ def num_adapter_parameters(settings: RunSettings, sizes: Shape) -> int:
 
 
 def _adapter_gb(settings: RunSettings, sizes: Shape) -> float:
-    """Weights, gradients and optimizer states."""
+    """Weights, gradients and optimizer states, and the running mean where it is kept with them."""
     state = optimizers.row(settings.optimization.optimizer).state_bytes_per_fp32_parameter
-    return num_adapter_parameters(settings, sizes) * (2 * ADAPTER_BYTES + state) / GB
+    copies = 3 if settings.optimization.ema_on_card else 2
+    return num_adapter_parameters(settings, sizes) * (copies * ADAPTER_BYTES + state) / GB
 
 
 def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, dtype_bytes: int) -> float:

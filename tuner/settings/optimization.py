@@ -202,6 +202,11 @@ class Optimization:
     )
 
     @property
+    def ema_on_card(self) -> bool:
+        """Whether the running mean takes memory of the card."""
+        return self.use_ema and self.ema_device == "accelerator" and not self.ema_cpu_only
+
+    @property
     def num_epochs(self) -> int:
         """The epochs that count: 0 where `max_train_steps` decides."""
         if self.max_train_steps:

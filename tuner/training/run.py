@@ -25,8 +25,6 @@ from tuner.events import (
     RunStopped,
     StepDone,
 )
-from tuner.export.metadata import metadata
-from tuner.export.write import export
 from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE
 from tuner.plan import sources
 from tuner.plan.phases import Plan
@@ -35,6 +33,7 @@ from tuner.training.control import Control
 from tuner.training.due import checkpoint_due, preview_due, preview_due_at_start, rolling_due
 from tuner.training.ema import Ema, EmaRules
 from tuner.training.encode import encode_pictures, encode_texts
+from tuner.training.exporting import Finished, export_adapter
 from tuner.training.feed import Caches, Feed, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
 from tuner.training.live import Live
@@ -76,11 +75,11 @@ def export_checkpoint(plan: Plan, checkpoint: Path, step: int, emit: Emit) -> Pa
     mean where there is one; -> the former, which is written last, as the newest.
     """
     plan.folder.exports.mkdir(parents=True, exist_ok=True)
-    about, stem = metadata(plan.settings, step), f"{plan.folder.name}-{step:06}"
+    stem = f"{plan.folder.name}-{step:06}"
     there = [(EMA_ADAPTER_FILE, "-ema")] if (checkpoint / EMA_ADAPTER_FILE).exists() else []
     for file, ending in (*there, (ADAPTER_FILE, "")):
         to = plan.folder.exports / f"{stem}{ending}.safetensors"
-        report = export(checkpoint / file, to, metadata=about)
+        report = export_adapter(Finished(plan.settings, plan.folder, checkpoint, step, file), to)
         emit(Exported(dialect=report.dialect, path=str(report.path), num_tensors=report.num_tensors))
     return report.path
 
@@ -149,10 +148,9 @@ def _ema(settings: RunSettings, prepared: Prepared, hardware: Hardware) -> Ema |
     chosen = settings.optimization
     if not chosen.use_ema:
         return None
-    on_card = chosen.ema_device == "accelerator" and not chosen.ema_cpu_only
     rules = EmaRules(
         decay=chosen.ema_decay,
-        device=hardware.device if on_card else torch.device("cpu"),
+        device=hardware.device if chosen.ema_on_card else torch.device("cpu"),
         update_interval=chosen.ema_update_interval,
         warmup_steps=chosen.ema_warmup_steps,
         foreach=not chosen.ema_foreach_disable,

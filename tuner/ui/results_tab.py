@@ -52,16 +52,15 @@ def build() -> ResultsTab:
 def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
     """The values of `ResultsTab`, keeping what the user looks at; `step` is a number as text, or `NEWEST`."""
     view = desk.view
-    names = list(dict.fromkeys(sample.name for sample in view.samples))
+    titles = wording.titles(view.samples)
     steps = [str(number) for number in sorted({s.step for s in view.samples if s.step}, reverse=True)]
-    prompt = prompt if prompt in names else next(iter(names), None)
+    prompt = prompt if prompt in titles else next(iter(titles), None)
     step = step if step in steps else NEWEST
-    labels = {sample.name: sample.prompt for sample in view.samples}
     has_checkpoint = desk.folder is not None and bool(desk.folder.checkpoints())
     file = newest_export(desk.folder)
     return [
         _title(view),
-        gr.update(choices=[(labels[name], name) for name in names], value=prompt),
+        gr.update(choices=[(title, name) for name, title in titles.items()], value=prompt),
         gr.update(
             choices=[(wording.newest(steps), NEWEST), *((number, number) for number in steps)], value=step
         ),

@@ -125,13 +125,12 @@ def samples(view: RunView) -> str:
     """A row per step, a column per prompt: the untrained model on top, then the newest first."""
     if not view.samples:
         return markup.quiet(wording.NO_SAMPLES)
-    names = list(dict.fromkeys(sample.name for sample in view.samples))
+    titles = wording.titles(view.samples)
     steps = sorted({sample.step for sample in view.samples}, reverse=True)
     rows = [step for step in steps if step == 0] + [step for step in steps if step][:MAX_ROWS]
     found = {(sample.step, sample.name): sample for sample in view.samples}
-    prompts = {sample.name: sample.prompt for sample in view.samples}
-    head = "".join(f'<th scope="col">{markup.text(prompts[name])}</th>' for name in names)
-    body = "".join(_row(step, [found.get((step, name)) for name in names]) for step in rows)
+    head = "".join(f'<th scope="col">{markup.text(title)}</th>' for title in titles.values())
+    body = "".join(_row(step, [found.get((step, name)) for name in titles]) for step in rows)
     return (
         '<div class="scroll"><table class="sheet"><caption>Samples</caption>'
         f'<thead><tr><th scope="col">Step</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuner.view import RunView
+from tuner.view import RunView, Sample
 
 TITLE = "FluxTuner"
 TABS = {
@@ -155,3 +156,15 @@ def recipe_sentence(
 def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
     found = f"{count(num_pictures, 'image')}, {num_captioned} captioned"
     return f"{found}, {count(num_buckets, 'bucket')}, {num_left_out} left out"
+
+
+def titles(samples: Sequence[Sample]) -> dict[str, str]:
+    """What is written over the samples of each name, in their order: the prompt, with its name where several
+    pictures have that prompt, or where it is empty.
+    """
+    prompts = {one.name: one.prompt for one in samples}
+    shared = Counter(prompts.values())
+    return {
+        name: name if not prompt else f"{name}: {prompt}" if shared[prompt] > 1 else prompt
+        for name, prompt in prompts.items()
+    }
