@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuner.adapters import lycoris_catalog
-from tuner.adapters.lycoris_config import FIELDS, INSIDE, TOP, number, today
+from tuner.adapters.lycoris_catalog import LycorisAlgorithm
+from tuner.adapters.lycoris_config import FIELDS, INSIDE, TOP, is_true, number, today
 from tuner.errors import Problem
 
 NAME = "lycoris_config.json"
@@ -55,6 +56,12 @@ class _Table:
     meant: Mapping[str, str]
     change: Callable[[str, Any], Mapping[str, Any]]
 
+    @property
+    def decomposes(self) -> bool:
+        """Whether it asks for DoRA."""
+        told = (value for key, value in self.content.items() if self.meant.get(key) == "weight_decompose")
+        return any(is_true(value) for value in told)
+
 
 def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
     """Everything that keeps the file from being used; `quantized`: whether the base is."""
@@ -68,7 +75,7 @@ def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
                 yield from _value_problem(table, key, value)
         yield from _algorithm_problem(table, quantized)
     yield from _multiplier(config)
-    if str(config.get("use_scalar", False)).lower() == "true":
+    if is_true(config.get("use_scalar")):
         yield _problem(
             "use_scalar",
             True,
@@ -82,14 +89,11 @@ def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
 def notes(config: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
     """Sentences for the user; `classes` are those of the transformer. Only of a file without problems."""
     for key, value in _REQUIRED.items():
-        whole = key == "linear_dim" and str(config.get("full_matrix", False)).lower() == "true"
+        whole = key == "linear_dim" and is_true(config.get("full_matrix"))
         if config.get(key) is None and not whole:
             yield f"{NAME}: '{key}' is not given; {value} is used."
     if str(config.get("algo")).lower() == "oft":
         yield f"{NAME}: 'oft' is called 'diag-oft' by LyCORIS."
-    multiplier = number(config.get("multiplier", 1.0))
-    if multiplier != 1:
-        yield f"{NAME}: 'multiplier' is {multiplier:g}: the adapter must be used at that strength."
     preset = config.get("apply_preset") or {}
     yield from _useless("the file", config, _MOOT)
     yield from _useless("'apply_preset'", preset, _MOOT_IN_PRESET)
@@ -102,9 +106,14 @@ def notes(config: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
 
 
 def algorithms(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of all algorithms that the file asks for, of one without problems."""
-    told = (table.content.get("algo") for table in _tables(config))
-    return tuple(dict.fromkeys(lycoris_catalog.algorithm(str(one or "lora").lower()).name for one in told))
+    """The names of all algorithms that the file asks for and that there are."""
+    return tuple(row.name for row in _rows(config))
+
+
+def _rows(config: Mapping[str, Any]) -> tuple[LycorisAlgorithm, ...]:
+    told = [str(table.content.get("algo") or "lora").lower() for table in _tables(config)]
+    known = {word: row for row in lycoris_catalog.ALGORITHMS for word in (row.name, *row.aliases)}
+    return tuple(dict.fromkeys(known[word] for word in told if word in known))
 
 
 def _tables(config: Mapping[str, Any]) -> Iterator[_Table]:
@@ -172,20 +181,24 @@ def _algorithm_problem(table: _Table, quantized: bool) -> Iterator[Problem]:
 def _multiplier(config: Mapping[str, Any]) -> Iterator[Problem]:
     value = config.get("multiplier")
     try:
-        useless = value is not None and number(value) == 0
+        strength = 1.0 if value is None else number(value)
     except ValueError as expected:
         yield _problem("multiplier", value, f"'multiplier' is {value!r}; it must be {expected}.")
         return
-    if useless:
-        yield _problem(
-            "multiplier", value, "'multiplier' is 0, so nothing would be trained; 1 is usual.",
-            {"lycoris.multiplier": 1.0},
-        )  # fmt: skip
+    why = ""
+    if strength == 0:
+        why = "is 0, so nothing would be trained"
+    elif strength != 1 and any("constraint" in one.fields for one in _rows(config)):
+        why = f"is {strength:g}, and no file can say of a rotation how strongly it was trained"
+    elif strength != 1 and any(table.decomposes for table in _tables(config)):
+        why = f"is {strength:g}, and no file can say of a DoRA how strongly it was trained"
+    if why:
+        yield _problem("multiplier", value, f"'multiplier' {why}; 1 is usual.", {"lycoris.multiplier": 1.0})
 
 
 def _patterns(config: Mapping[str, Any]) -> Iterator[Problem]:
     preset = config.get("apply_preset") or {}
-    if preset.get("use_fnmatch"):
+    if is_true(preset.get("use_fnmatch")):
         return
     for pattern in (*(preset.get("target_name") or ()), *(preset.get("exclude_name") or ()),
                     *(preset.get("name_algo_map") or ())):  # fmt: skip
@@ -214,7 +227,7 @@ def _unknown(key: str, words: str, known: Iterable[str]) -> str:
 def _unused_options(config: Mapping[str, Any]) -> Iterator[str]:
     """Options that none of the chosen algorithms listens to."""
     names = algorithms(config)
-    heard = {field for name in names for field in lycoris_catalog.algorithm(name).fields}
+    heard = {field for row in _rows(config) for field in row.fields}
     for key, value in config.items():
         meant = TOP.get(key, "algo")
         silent = meant in (*heard, "algo", "bypass_mode") or key in _REQUIRED or value in (None, False, 0)

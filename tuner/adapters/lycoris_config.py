@@ -67,7 +67,7 @@ def shape(config: Mapping[str, Any]) -> LycorisShape:
             exclude=tuple(preset.get("exclude_name") or ()),
             by_class={today(k): v or {} for k, v in (preset.get("module_algo_map") or {}).items()},
             by_name={k: v or {} for k, v in (preset.get("name_algo_map") or {}).items()},
-            fnmatch=bool(preset.get("use_fnmatch")),
+            fnmatch=is_true(preset.get("use_fnmatch")),
         ),
         multiplier=number(config.get("multiplier", 1.0)),
         config=config,
@@ -122,11 +122,14 @@ def _share(value: Any) -> float:
     return found
 
 
+def is_true(value: Any) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes")
+
+
 def _yes(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word not in ("true", "false", "1", "0", "yes", "no"):
+    if not is_true(value) and str(value).strip().lower() not in ("false", "0", "no"):
         raise ValueError("true or false")
-    return word in ("true", "1", "yes")
+    return is_true(value)
 
 
 FIELDS: dict[str, Callable[[Any], Any]] = {
