@@ -19,8 +19,9 @@ from tests.training.conftest import plan_of
 from tuner.errors import ModelMissing, SettingsInvalid
 from tuner.events import Event, Exported, SampleReady, StepDone, Warned
 from tuner.files.run_folder import ADAPTER_FILE
-from tuner.flux import kontext
+from tuner.flux import kontext, tread
 from tuner.flux.catalog import FLAVOURS, Flavour
+from tuner.flux.tread import draw_kept
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
@@ -275,6 +276,34 @@ def test_tread_goes_with_checkpointed_activations(settings: RunSettings, tmp_pat
 def test_tread_goes_with_references(made: Made) -> None:
     said = _run(made(_named("kontext"), objective={"tread_config": ROUTES}))
     assert all(map(math.isfinite, _losses(said)))
+
+
+def test_tread_keeps_what_a_mask_asks_for(
+    settings: RunSettings, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The left half is white: all of it stays, although the route leaves out three quarters."""
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for path in pictures.glob("*.png"):
+        mask = Image.new("RGB", (64, 64))
+        mask.paste("white", (0, 0, 32, 64))
+        mask.save(masks / path.name)
+    kept = []
+
+    def watched(*given: Any) -> torch.Tensor:
+        kept.append(draw_kept(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(tread, "draw_kept", watched)
+    routes = {"routes": [{**ROUTES["routes"][0], "selection_ratio": 0.75}]}
+    masked = ImageDataset(
+        id="masks", instance_data_dir=str(masks), conditioning_type="mask", source_dataset_id="house"
+    )
+    asked = _with(settings, objective={"tread_config": routes}, sampling={"validation_disable": True})
+    said = _run(replace(asked, datasets=(*asked.datasets, masked)), max_train_steps=1)
+    assert all(map(math.isfinite, _losses(said)))
+    left = [row * 4 + column for row in range(4) for column in range(2)]
+    assert kept and all(rows.tolist() == left for batch in kept for rows in batch)
 
 
 def test_a_route_beyond_the_last_block_is_refused(settings: RunSettings) -> None:
