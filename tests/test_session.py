@@ -369,25 +369,26 @@ def test_export_needs_a_checkpoint(tmp_path, session):
 
 def test_export_writes_the_newest_checkpoint_or_the_one_asked_for(tmp_path, session, monkeypatch):
     calls = []
-    write = SimpleNamespace(export=lambda *given: calls.append(given))
-    about = SimpleNamespace(metadata=lambda settings, step: {"step": str(step)})
-    import tuner.export
-
-    for name, module in (("write", write), ("metadata", about)):
-        monkeypatch.setitem(sys.modules, f"tuner.export.{name}", module)
-        monkeypatch.setattr(tuner.export, name, module, raising=False)
+    door = SimpleNamespace(
+        Finished=lambda settings, folder, checkpoint, step: (settings.trigger, checkpoint, step),
+        export_adapter=lambda *given: calls.append(given) or "report",
+        write_expected=lambda *given: calls.append(given),
+    )
+    monkeypatch.setitem(sys.modules, "tuner.training.exporting", door)
+    monkeypatch.setattr("tuner.training.exporting", door, raising=False)
     run = write_recipe(tmp_path).parent
     write_checkpoint(run, 2)
     write_checkpoint(run, 4)
-    session.export(run)
+    assert session.export(run) == "report"
     session.export(run, tmp_path / "loras", dtype="bfloat16", step=2)
-    session.export(run, tmp_path / "cat.safetensors")
-    adapter = "pytorch_lora_weights.safetensors"
-    assert calls[0][:2] == (run / "checkpoint-4" / adapter, run / "exports" / "run.safetensors")
-    assert calls[0][2:] == ("comfyui", "float32", {"step": "4"})
-    assert calls[1][:2] == (run / "checkpoint-2" / adapter, tmp_path / "loras" / "run.safetensors")
-    assert calls[1][3:] == ("bfloat16", {"step": "2"})
-    assert calls[2][1] == tmp_path / "cat.safetensors"
+    session.export(run, tmp_path / "cat.safetensors", expected=tmp_path / "judge.safetensors")
+    newest, older = ("sks", run / "checkpoint-4", 4), ("sks", run / "checkpoint-2", 2)
+    assert calls == [
+        (newest, run / "exports" / "run.safetensors", "comfyui", "float32"),
+        (older, tmp_path / "loras" / "run.safetensors", "comfyui", "bfloat16"),
+        (newest, tmp_path / "cat.safetensors", "comfyui", "float32"),
+        (newest, tmp_path / "judge.safetensors"),
+    ]
 
 
 def test_render_opens_the_door_to_previews(tmp_path, session, monkeypatch):

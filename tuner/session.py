@@ -193,7 +193,8 @@ class Session:
         settings = files.load_all(files.config_folder(run)).settings
         if expected is not None and self.running:
             raise TunerError(
-                "While a run is going on there is no memory for another transformer.", Advice("Stop it first.")
+                "While a run is going on there is no memory for another transformer.",
+                Advice("Stop it first."),
             )
         from tuner.training import exporting
 

@@ -156,11 +156,14 @@ def test_export_writes_a_file_and_says_where(tmp_path, call):
         "path": str(tmp_path / "new" / "cat.safetensors"),
         "dialect": "comfyui",
         "num_tensors": 3,
+        "check": "3 of 3 tensors will load; 1 of 1 layers were compared and act as trained.",
+        "notes": [],
     }
     assert len(load_file(result.json["path"])) == 3
-    assert call("export", run, "--to", tmp_path / "loras").out.startswith(
-        f"Written: {tmp_path}/loras/run.safetensors"
-    )
+    assert call("export", run, "--to", tmp_path / "loras").out.splitlines() == [
+        f"Written: {tmp_path}/loras/run.safetensors",
+        "3 of 3 tensors will load; 1 of 1 layers were compared and act as trained.",
+    ]
 
 
 def test_sample_draws_one_picture(tmp_path, call, painter):

@@ -96,7 +96,7 @@ def _bias(tensors: dict[str, Tensor]) -> None:
 )
 def test_a_wrong_file_does_not_pass(harm: Harm, words: str, dora: Made, tmp_path: Path) -> None:
     report = export(dora.path, tmp_path / "out.safetensors", base=dora.parameters.get)
-    assert judged(dora, report.path).startswith("200 of 200 tensors will load; all 50 layers act")
+    assert judged(dora, report.path).startswith("200 of 200 tensors will load; 50 of 50 layers")
     tensors = load_file(report.path)
     harm(tensors)
     save_file(tensors, tmp_path / "wrong.safetensors")
@@ -111,13 +111,13 @@ def test_on_a_big_model_one_of_each_kind_is_compared(
     report = export(dora.path, tmp_path / "out.safetensors", base=dora.parameters.get)
     # 14 + 6 + 10 kinds of layers; q, k and v, with their blocks' other parts, are compared together
     assert report.verdict.num_compared == 30
-    assert "30 of 50 layers act as they were trained" in report.verdict.sentence
+    assert "30 of 50 layers were compared" in report.verdict.sentence
 
 
 def test_another_base_model_is_a_sentence(dora: Made, tmp_path: Path) -> None:
-    lora = make(RECIPES["LoRA"], tmp_path)
+    glora = make(RECIPES["GLoRA"], tmp_path)
     with pytest.raises(TunerError, match="does not fit the base model"):
-        export(lora.path, tmp_path / "out.safetensors", base=lambda name: torch.zeros(32, 32))
+        export(glora.path, tmp_path / "out.safetensors", base=lambda name: torch.zeros(32, 32))
 
 
 def test_a_file_that_fails_is_not_there(dora: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

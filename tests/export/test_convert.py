@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_file_does_what_was_trained(
     one = made_of(name, made, tmp_path)
     report = export(one.path, tmp_path / "out.safetensors", dialect, dtype, base=one.parameters.get)
     number = len(load_file(report.path))
-    assert report.verdict.sentence.startswith(f"{number} of {number} tensors will load; all 50 layers act")
+    assert report.verdict.sentence.startswith(f"{number} of {number} tensors will load; 50 of 50 layers")
     got = effects_of(report.path, dialect, one)
     for group, pattern in GROUPS.items():
         modules = [module for module in one.effects if re.fullmatch(pattern, module)]
@@ -130,12 +131,34 @@ def test_without_the_base_model_some_cannot_be_written(
         export(made_of(name, made, tmp_path).path, tmp_path / "out.safetensors")
 
 
-@pytest.mark.parametrize("name", ["LoRA", "LoKr", "GLoRA", "OFT within a constraint", "BOFT", "full"])
-def test_without_the_base_model_random_weights_stand_in(
-    name: str, made: dict[str, Made], tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "doubt"),
+    [("LoRA", False), ("LoKr", False), ("full", False), ("GLoRA", True), ("OFT", True), ("BOFT", True)],
+)
+def test_without_the_base_model_random_weights_stand_in_where_it_matters(
+    name: str, doubt: bool, made: dict[str, Made], tmp_path: Path
 ) -> None:
     verdict = export(made_of(name, made, tmp_path).path, tmp_path / "out.safetensors").verdict
-    assert verdict.without_base and "the base model was out of reach" in verdict.sentence
+    assert verdict.without_base == doubt == ("the base model was out of reach" in verdict.sentence)
+
+
+@pytest.mark.parametrize("name", ["LoCon", "LoHa", "LoKr", "LoKr whole", "GLoRA", "IA3", "full"])
+def test_the_multiplier_of_the_training_is_inside(name: str, made: dict[str, Made], tmp_path: Path) -> None:
+    one = made_of(name, made, tmp_path)
+    config = {"lycoris_config": json.dumps({"multiplier": 0.5, "bypass_mode": "false"})}
+    save_file(load_file(one.path), tmp_path / "half.safetensors", metadata=config)
+    report = export(tmp_path / "half.safetensors", tmp_path / "out.safetensors", base=one.parameters.get)
+    got = effects_of(report.path, "comfyui", one)
+    for module, wanted in one.effects.items():
+        assert torch.allclose(got[module], wanted / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["OFT", "LoKr, DoRA"])
+def test_a_multiplier_that_cannot_be_said(name: str, made: dict[str, Made], tmp_path: Path) -> None:
+    one = made_of(name, made, tmp_path)
+    save_file(load_file(one.path), tmp_path / "half.safetensors", {"lycoris_config": '{"multiplier": 0.5}'})
+    with pytest.raises(TunerError, match="strength of 0.5"):
+        export(tmp_path / "half.safetensors", tmp_path / "out.safetensors", base=one.parameters.get)
 
 
 def test_first_matrices_taken_out_of_the_base(made: dict[str, Made], tmp_path: Path) -> None:

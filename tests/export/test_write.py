@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -115,7 +116,10 @@ def test_the_header(small: Path, tmp_path: Path) -> None:
     about = {"modelspec.title": "Äpfel", "ss_network_dim": "999"}
     with safe_open(export(small, tmp_path / "out.safetensors", metadata=about).path, "pt") as file:
         header = file.metadata()
+    digest = hashlib.sha256(body_of(tmp_path / "out.safetensors")).hexdigest()
     assert header == {
+        "sshs_model_hash": digest,
+        "modelspec.hash_sha256": f"0x{digest}",
         "modelspec.title": "Äpfel",
         "ss_network_dim": "4",
         "ss_network_alpha": "2",
@@ -123,6 +127,11 @@ def test_the_header(small: Path, tmp_path: Path) -> None:
         "fluxtuner.dialect": "comfyui",
         "format": "pt",
     }
+
+
+def body_of(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[8 + int.from_bytes(data[:8], "little") :]
 
 
 def test_diffusers_dialect_says_that_the_scale_is_inside(small: Path, tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--dialect", choices=catalog.names(), default="comfyui"),
             _argument("--dtype", choices=catalog.DTYPES, default="float32"),
             _argument("--step", type=int, metavar="N", help="the checkpoint; default: the newest"),
+            _argument(
+                "--expected",
+                metavar="FILE",
+                type=Path,
+                help="also writes inputs and the trained model's outputs, so that others can judge the LoRA",
+            ),
         ),
     ),
     Command(

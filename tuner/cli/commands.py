@@ -99,12 +99,22 @@ def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
 def export(arguments: Namespace) -> int:
     """A checkpoint of a run as a file to use."""
     written = Session(Path.cwd()).export(
-        arguments.run, arguments.to, arguments.dialect, arguments.dtype, arguments.step
+        arguments.run,
+        arguments.to,
+        arguments.dialect,
+        arguments.dtype,
+        arguments.step,
+        arguments.expected,
     )
-    record = {"path": str(written.path), "dialect": written.dialect, "num_tensors": written.num_tensors}
-    report(
-        arguments, record, [f"Written: {written.path} ({written.num_tensors} tensors, for {written.dialect})"]
-    )
+    record = {
+        "path": str(written.path),
+        "dialect": written.dialect,
+        "num_tensors": written.num_tensors,
+        "check": written.verdict.sentence,
+        "notes": written.notes,
+    }
+    lines = [f"Written: {written.path}", written.verdict.sentence]
+    report(arguments, record, [*lines, *(f"Note: {note}" for note in written.notes)])
     return 0
 
 

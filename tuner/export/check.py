@@ -43,11 +43,10 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        number = "all" if self.num_compared == self.num_modules else f"{self.num_compared} of"
         doubt = ", on random weights because the base model was out of reach" if self.without_base else ""
         return (
             f"{self.num_tensors} of {self.num_tensors} tensors will load; "
-            f"{number} {self.num_modules} layers act as they were trained{doubt}."
+            f"{self.num_compared} of {self.num_modules} layers were compared and act as trained{doubt}."
         )
 
 
@@ -70,7 +69,10 @@ def check(path: Path, trained: Trained, base: Base, dialect: str, dtype: str) ->
         num_tensors=len(tensors),
         num_modules=len(trained.modules),
         num_compared=len(modules),
-        without_base=any(base(f"{module}.weight") is None for module in modules),
+        without_base=any(
+            formulas.depends(trained.modules[module]) and base(f"{module}.weight") is None
+            for module in modules
+        ),
     )
 
 
@@ -135,7 +137,9 @@ def _before_and_after(
     columns = (max(columns for _, columns in shapes),) if half == "weight" else ()
     pieces = []
     for (module, slot), (num_rows, _) in zip(modules.items(), shapes, strict=True):
-        old, part = _original(f"{module}.{half}", (num_rows, *columns), base), trained.modules[module]
+        part = trained.modules[module]
+        reach = base if formulas.depends(part) else _nothing
+        old = _original(f"{module}.{half}", (num_rows, *columns), reach)
         if half == "weight":
             new = formulas.trained_weight(part, old)
         else:
@@ -152,6 +156,10 @@ def _before_and_after(
 def _arranged(values: Tensor, slot: Slot) -> Tensor:
     """Rows in ComfyUI's order: the last modulation has its halves the other way round."""
     return torch.cat(values.chunk(2)[::-1]) if slot.turned else values
+
+
+def _nothing(_: str) -> None:
+    """For what is added to a weight, any weight will do."""
 
 
 def _original(name: str, shape: tuple[int, ...], base: Base) -> Tensor:

@@ -32,6 +32,11 @@ def shape(part: _Part) -> tuple[int, int]:
     return rows * more_rows, columns * more_columns
 
 
+def depends(part: _Part) -> bool:
+    """Whether the effect depends on the weight that it is added to."""
+    return not {"oft_blocks", "on_input", "a1.weight", "dora_scale", "lora_magnitude_vector"}.isdisjoint(part)
+
+
 def trained_weight(part: _Part, weight: Tensor) -> Tensor:
     """The layer's weight (out, in) as training made it from `weight`, in the precision of `weight`."""
     part = {suffix: tensor.to(weight) for suffix, tensor in part.items()}

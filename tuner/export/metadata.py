@@ -7,28 +7,35 @@ word would not work. ComfyUI and the model sites read `modelspec.*`, forge and k
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePath, PureWindowsPath
+from types import MappingProxyType
+from typing import Any
 
 import tuner
 from tuner.export.private import is_private
+from tuner.export.recipe import hub_name, recipe
 from tuner.settings.run import RunSettings
 from tuner.settings.saving import Saving
 
 FLUX_CODE = "https://github.com/black-forest-labs/flux"  # by this, forge knows a LoRA for FLUX
 LONGEST = 2000  # characters of a text of the user, so that the header stays far below 1 MiB
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_NO_FILES: Mapping[str, Any] = MappingProxyType({})
 
 
 def metadata(
-    settings: RunSettings, step: int, started_at: float | None = None, finished_at: float | None = None
+    settings: RunSettings,
+    step: int,
+    started_at: float | None = None,
+    finished_at: float | None = None,
+    documents: Mapping[str, Any] = _NO_FILES,
 ) -> dict[str, str]:
-    """Text by key for a LoRA after `step` steps; the times are seconds since 1970, the end is now by default.
+    """Text by key for an adapter after `step` steps; the times are seconds since 1970, the end is now by
+    default. `documents` are the five files, as JSON values by name.
 
-    The writer, which knows the tensors, adds rank and alpha.
+    The writer, which knows the tensors, adds rank, alpha and the hash.
     """
     finished = time.time() if finished_at is None else finished_at
     values = {
@@ -36,6 +43,10 @@ def metadata(
         **_modelspec(settings, step, finished),
         **_kohya(settings, step, started_at, finished),
         "global_step": str(step),
+        "fluxtuner.version": tuner.__version__,
+        "fluxtuner.flavour": settings.flavour.name,
+        "fluxtuner.base_model_precision": settings.memory.base_model_precision,
+        "fluxtuner.recipe": recipe(documents) if documents else "",
     }
     return {key: value for key, value in values.items() if value}
 
@@ -49,7 +60,8 @@ def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, s
         if precision == "no_change"
         else f" Trained on {precision}: use that precision for the base model too."
     )
-    made = f"A LoRA for {flavour.title}, trained for {step} steps with FluxTuner {tuner.__version__}."
+    kind = "LyCORIS" if _is_lycoris(settings) else "LoRA"
+    made = f"A {kind} for {flavour.title}, trained for {step} steps with FluxTuner {tuner.__version__}."
     edge = _edge_px(settings)
     return {
         "modelspec.sai_model_spec": "1.0.1",
@@ -62,7 +74,7 @@ def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, s
         "modelspec.resolution": f"{edge}x{edge}",
         "modelspec.trigger_phrase": trigger,
         "modelspec.usage_hint": f"Strength 1.0.{call}{same}".strip(),
-        "modelspec.tags": "flux, lora",
+        "modelspec.tags": ", ".join(filter(None, ("flux", kind.lower(), trigger.replace(",", " ")))),
         "trained_words": json.dumps([trigger], ensure_ascii=False) if trigger else "",
     }
 
@@ -72,8 +84,7 @@ def _kohya(settings: RunSettings, step: int, started_at: float | None, finished:
     trigger, edge = _trigger(settings), _edge_px(settings)
     values: dict[str, object] = {
         "ss_output_name": _title(settings),
-        "ss_network_module": "networks.lora_flux",
-        "ss_network_args": json.dumps({"target": settings.adapter.flux_lora_target}),
+        **_network(settings),
         "ss_network_dropout": settings.adapter.lora_dropout,
         "ss_base_model_version": "flux1",
         "ss_sd_model_name": _model_name(settings),
@@ -106,6 +117,24 @@ def _kohya(settings: RunSettings, step: int, started_at: float | None, finished:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
+def _network(settings: RunSettings) -> dict[str, str]:
+    if not _is_lycoris(settings):
+        target = {"target": settings.adapter.flux_lora_target}
+        return {"ss_network_module": "networks.lora_flux", "ss_network_args": json.dumps(target)}
+    return {
+        "ss_network_module": "lycoris.kohya",
+        "ss_network_args": recipe({name: value for name, value in settings.lycoris.items() if _plain(value)}),
+    }
+
+
+def _is_lycoris(settings: RunSettings) -> bool:
+    return settings.adapter.lora_type == "lycoris"
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
 def _trigger(settings: RunSettings) -> str:
     return _public(settings.trigger)
 
@@ -133,7 +162,7 @@ def _model_name(settings: RunSettings) -> str | None:
     given = model.pretrained_transformer_model_name_or_path or model.pretrained_model_name_or_path
     if given is None:
         return settings.flavour.repository
-    return given if HUB_NAME.fullmatch(given) and _public(given) else None
+    return hub_name(given)
 
 
 def _edge_px(settings: RunSettings) -> int:

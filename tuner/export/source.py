@@ -63,6 +63,10 @@ _JOINTS: tuple[tuple[str, str], ...] = (
 """Matrices that are multiplied: the columns of the first are the rows of the second."""
 
 
+_FACTORS = (("diff",), ("weight", "on_input"), ("lokr_w1", "lokr_w2"), ("alpha",))
+"""What the effect is proportional to: of the first row that is there, the first."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """An adapter: tensors by module path, as diffusers names it; `lycoris` is its lycoris_config.json."""
@@ -73,7 +77,7 @@ class Trained:
     @property
     def bypassed(self) -> bool:
         """Whether LyCORIS worked on the layers' outputs: what turns or scales these does so to the bias."""
-        return bool(self.lycoris.get("bypass_mode"))
+        return str(self.lycoris.get("bypass_mode")).strip().lower() in ("true", "1", "yes")
 
 
 def read(source: Path) -> Trained:
@@ -101,7 +105,21 @@ def read(source: Path) -> Trained:
         raise TunerError(
             f"The adapter file '{source}' is damaged: {why}.", Advice("Export another checkpoint.")
         )
-    return Trained(modules, lycoris)
+    strength = float(lycoris.get("multiplier") or 1.0)
+    return Trained({module: _at(strength, module, part) for module, part in modules.items()}, lycoris)
+
+
+def _at(strength: float, module: str, part: Tensors) -> Tensors:
+    """With the `multiplier` of lycoris_config.json, that training applied, worked into the tensors."""
+    if strength == 1.0:
+        return part
+    if "oft_blocks" in part or "dora_scale" in part:
+        raise TunerError(
+            f"A file cannot say that '{module}' was trained at a strength of {strength:g}.",
+            Advice("Train rotations and DoRA with 'multiplier' 1.", {"lycoris.multiplier": 1.0}),
+        )
+    factor = next(together[0] for together in _FACTORS if set(together) <= part.keys())
+    return {**part, **{name: part[name] * strength for name in (factor, "diff_b") if name in part}}
 
 
 def _place(key: str) -> tuple[str, str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -25,6 +28,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _DOWN = (".lora_A.weight", ".lora_down.weight")
 _EXACT = (".alpha", ".dora_scale", ".lora_magnitude_vector", ".oft_blocks", ".rescale", ".bias.diff")
 """Small or touchy, so never rounded."""
+Judged = TypeVar("Judged")
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')  # in a file name, on one system or another
 
 
@@ -63,6 +67,13 @@ def export(
     about = {**metadata, **_sizes(tensors), **convert.about(trained, row), "format": "pt"}
     verdict = _write(path, tensors, about, lambda half: check(half, trained, base, row.name, dtype))
     return ExportReport(path, row.name, len(tensors), verdict, convert.notes(trained, row))
+
+
+def write_tensors(to: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Any tensors to `to`, with the same care and the same errors as an export. -> where they lie"""
+    path = _free(_checked(to))
+    _write(path, tensors, {**metadata, "format": "pt"}, lambda half: None)
+    return path
 
 
 def _number_format(dtype: str) -> torch.dtype:
@@ -124,18 +135,19 @@ def _free(to: Path) -> Path:
 
 
 def _write(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], judge: Callable[[Path], Verdict]
-) -> Verdict:
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], judge: Callable[[Path], Judged]
+) -> Judged:
     """To a name beside that no program lists, read again and judged, and only then renamed."""
-    data = save(dict(tensors), dict(metadata))
-    if int.from_bytes(data[:8], "little") > MAX_HEADER_BYTES:
+    header, body = _serialized(tensors, metadata)
+    if len(header) > MAX_HEADER_BYTES:
         raise TunerError(
             "The metadata of the export is over 1 MiB, so no program would show it.", Advice("Shorten it.")
         )
     half = path.with_name(f".{path.name}.part")
     try:
         with half.open("wb") as file:
-            file.write(data)
+            file.write(header)
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         _verify(half, tensors)
@@ -146,6 +158,22 @@ def _write(
     finally:
         half.unlink(missing_ok=True)
     return verdict
+
+
+def _serialized(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
+    """A file's header, with its length before it, and its numbers, whose hash stands in the header.
+
+    `sshs_model_hash` as the additional-networks extension takes it: of everything after the header.
+    """
+    data = memoryview(save(dict(tensors)))
+    start = 8 + int.from_bytes(data[:8], "little")
+    body = data[start:]
+    digest = hashlib.sha256(body).hexdigest()
+    about = {**metadata, "sshs_model_hash": digest, "modelspec.hash_sha256": f"0x{digest}"}
+    entries = json.loads(bytes(data[8:start]))
+    header = json.dumps({"__metadata__": about, **entries}, ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header, body
 
 
 def _verify(path: Path, tensors: Mapping[str, Tensor]) -> None:

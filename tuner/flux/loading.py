@@ -73,8 +73,13 @@ def transformer(
 
 def originals(source: Source) -> Callable[[str], Tensor]:
     """module path -> its weight (out, in) in float32 as it stands in the transformer's files."""
-    _, weights = _open_transformer(source)
-    return lambda path: weights.read(f"{path}.weight").float()
+    read = parameters(source)
+    return lambda path: read(f"{path}.weight").float()
+
+
+def parameters(source: Source) -> Callable[[str], Tensor]:
+    """parameter's name -> its values as they stand in the transformer's files."""
+    return _open_transformer(source)[1].read
 
 
 def plain(dtype: torch.dtype, device: torch.device) -> Place:
