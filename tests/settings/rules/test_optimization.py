@@ -1,0 +1,35 @@
+"""Optimizers that are not built say why, and what to take instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tuner.optimizers import catalog
+from tuner.settings.checks import problems
+from tuner.settings.dataset import ImageDataset
+from tuner.settings.run import RunSettings, specs
+from tuner.settings.values import parse
+
+GOOD = RunSettings(datasets=(ImageDataset(id="pictures", instance_data_dir="datasets/a"),))
+SPEC = next(spec for spec in specs() if spec.name == "optimizer")
+
+
+@pytest.mark.parametrize("refused", catalog.REFUSED, ids=lambda refused: refused.name)
+def test_a_refused_optimizer(refused: catalog.Refusal) -> None:
+    settings = replace(GOOD, optimization=replace(GOOD.optimization, optimizer=refused.name))
+    (problem,) = problems(settings)
+    assert f"because {refused.why}; choose {refused.instead}." in problem.message
+    assert problem.change == {"optimization.optimizer": refused.instead}
+
+
+def test_names_of_old_are_understood() -> None:
+    assert parse(SPEC, "adafactor") == "torch-adafactor"
+    assert parse(SPEC, "adamw8bit") == "bnb-adamw8bit"
+
+
+@pytest.mark.parametrize(("seed", "fine"), [(-1, True), (0, True), (-2, False)])
+def test_a_seed_may_be_drawn(seed: int, fine: bool) -> None:
+    settings = replace(GOOD, optimization=replace(GOOD.optimization, seed=seed))
+    assert (problems(settings) == ()) is fine
