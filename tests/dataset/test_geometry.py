@@ -248,6 +248,31 @@ def test_without_a_crop_each_edge_is_within_one_step_of_the_exact_one(
     assert all(abs(a - b) <= step for a, b in zip(target, exact, strict=True))
 
 
+@anywhere
+@given(sizes, all_rules())
+def test_without_a_crop_the_aspect_is_right_to_half_a_step_of_each_edge(
+    size: tuple[int, int], rules: Rules
+) -> None:
+    placed = place(size, replace(rules, crop=False))
+    (width, height), step = placed.target_size, rules.alignment
+    aspect = round(size[0] / size[1], 2)
+    if min(width, height) == step or width == height:
+        return  # no edge is shorter than a step; squares have named sizes
+    assert abs(width - height * aspect) <= step / 2 * (1 + aspect) + max(1, aspect)
+
+
+@anywhere
+@given(sizes, all_rules().filter(lambda rules: rules.resolution_type != "pixel"))
+def test_without_a_crop_the_area_is_right_to_a_step_of_each_edge(size: tuple[int, int], rules: Rules) -> None:
+    width, height = place(size, replace(rules, crop=False)).target_size
+    wanted = rules.resolution**2 if rules.resolution_type == "pixel_area" else rules.resolution * 1e6
+    if width != height:
+        smaller, larger = (
+            (width + step) * (height + step) for step in (-rules.alignment - 1, rules.alignment + 1)
+        )
+        assert smaller <= wanted <= larger
+
+
 def _picture(content: str, offset: tuple[int, int] | None) -> Picture:
     return Picture(
         Path("a.png"), "set", content, (200, 100), (128, 64), (64, 64), offset, "1.0", ("a caption",)
