@@ -32,13 +32,14 @@ from tuner.training.hardware import Hardware
 
 @dataclass(frozen=True)
 class Trial:
-    """`outputs` are of the trained transformer, `untrained` of the same one without its adapter's effect."""
+    """`outputs` are of the trained transformer, `untrained` of the same one without its adapter's effect, and
+    `again` of a fresh one with the adapter out of the checkpoint.
+    """
 
     said: tuple[Event, ...]
     outputs: Tensor
     untrained: Tensor
     again: Tensor
-    checkpoint: Path
     export: Path
 
     @property
@@ -58,23 +59,20 @@ def train(settings: RunSettings, change: Mapping[str, Any], monkeypatch: pytest.
         return kept[0]
 
     monkeypatch.setattr(run, "prepare", prepared)
+    # Looking for garbage takes more time than three steps of a model this small.
+    monkeypatch.setattr(run, "free_memory", lambda device: None)
     run.run(plan, said.append, Control())
     hardware = run.find_hardware(plan.settings, said.append)
     checkpoint = plan.folder.checkpoint(NUM_STEPS)
     fresh, adapter = prepare.load_with_adapter(plan.settings, hardware)
     adapter.load(load_file(checkpoint / ADAPTER_FILE))
     trained = kept[0].trainee.transformer
-    with kept[0].adapter.disabled():
-        untrained = outputs(trained, hardware)
+    with kept[0].trainee.finished():
+        now = outputs(trained, hardware)
+        with kept[0].adapter.disabled():
+            untrained = outputs(trained, hardware)
     (exported,) = (event for event in said if isinstance(event, Exported))
-    return Trial(
-        tuple(said),
-        outputs(trained, hardware),
-        untrained,
-        outputs(fresh, hardware),
-        checkpoint,
-        Path(exported.path),
-    )
+    return Trial(tuple(said), now, untrained, outputs(fresh, hardware), Path(exported.path))
 
 
 @torch.no_grad()
@@ -88,7 +86,9 @@ def outputs(transformer: nn.Module, hardware: Hardware) -> Tensor:
         for shape in ((1, 16, 8, 8), (1, 8, width), (1, width))
     )
     guidance = torch.ones(1) if transformer.config.guidance_embeds else None
-    return predict_velocity(transformer, noisy, torch.tensor([0.6]), Conditions(pooled, embeddings), guidance)
+    conditions = Conditions(pooled, embeddings)
+    with torch.autocast("cpu", hardware.dtype, enabled=hardware.dtype == torch.bfloat16):
+        return predict_velocity(transformer, noisy, torch.tensor([0.6]), conditions, guidance)
 
 
 def works(path: str) -> list[Any]:
