@@ -237,6 +237,17 @@ def test_the_assistant_lies_over_quantized_weights(precision: str, made: Made, t
     assert all(map(math.isfinite, losses)) and abs(losses[0] - losses[1]) > 1e-3
 
 
+def test_the_assistant_goes_with_a_lycoris(made: Made, tmp_path: Path) -> None:
+    config = {"algo": "lokr", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 1, "factor": 4}
+    losses, keys = [], []
+    for disabled in (False, True):
+        row = made(_named("schnell"), adapter={"lora_type": "lycoris", "disable_assistant_lora": disabled})
+        said = _run(_in(replace(row, lycoris=config), tmp_path / str(disabled)), max_train_steps=1)
+        losses += _losses(said)
+        keys.append(_exported(said).keys())
+    assert abs(losses[0] - losses[1]) > 1e-3 and keys[0] == keys[1]
+
+
 def test_an_assistant_that_is_not_there_is_told(made: Made) -> None:
     missing = made(_named("schnell"), adapter={"assistant_lora_path": "./nowhere.safetensors"})
     with pytest.raises(ModelMissing, match="nowhere.safetensors") as refused:
