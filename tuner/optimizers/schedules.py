@@ -34,6 +34,11 @@ class ScheduleRow:
     advice: str
     height: Callable[[float, Schedule], float]
 
+    @property
+    def falls(self) -> bool:
+        """Whether it goes from `base` towards `end` at all."""
+        return self.height is not _flat
+
 
 def _flat(progress: float, schedule: Schedule) -> float:
     return 1.0
@@ -76,6 +81,11 @@ def names() -> tuple[str, ...]:
     return tuple(_BY_NAME)
 
 
+def row(name: str) -> ScheduleRow:
+    """Raises KeyError on a name that is not in `names()`."""
+    return _BY_NAME[name]
+
+
 def lr_at(schedule: Schedule, step: int) -> float:
     """The learning rate of one optimizer step (1-based). Steps beyond `total` keep the last rate.
 
@@ -84,5 +94,5 @@ def lr_at(schedule: Schedule, step: int) -> float:
     if step <= schedule.warmup:
         return schedule.base * step / schedule.warmup
     progress = min(1.0, (step - schedule.warmup) / max(1, schedule.total - schedule.warmup))
-    height = _BY_NAME[schedule.name].height(progress, schedule)
+    height = row(schedule.name).height(progress, schedule)
     return schedule.end + (schedule.base - schedule.end) * height

@@ -22,6 +22,7 @@ from tuner.files.run_folder import RunFolder
 from tuner.flux import routes
 from tuner.flux.single_file import is_single_file
 from tuner.machine import Reading
+from tuner.optimizers import catalog as optimizers
 from tuner.plan import adapter, resume, sources
 from tuner.plan.memory import Need, forecast, shape
 from tuner.plan.phases import Phase, Plan
@@ -64,6 +65,7 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
         damaged=damaged,
         notes=(
             *told,
+            *_own_rate(settings),
             *sources.notes(settings),
             *adapter.notes(settings, linears, first_step if resume_from is None else 0),
             *index.notes,
@@ -82,6 +84,14 @@ def refuse_misfit(plan: Plan, machine: Reading) -> None:
             f"the model alone needs about {need:.0f} GB.",
             Advice("Choose a smaller preset, or the practice model."),
         )
+
+
+def _own_rate(settings: RunSettings) -> tuple[str, ...]:
+    """A note where the learning rate that was set is not used."""
+    chosen = settings.optimization.optimizer
+    if optimizers.row(chosen).fixed_lr is None:
+        return ()
+    return (f"The optimizer {chosen} finds its learning rate by itself; 'learning_rate' is not used.",)
 
 
 def _already_finished(settings: RunSettings, folder: RunFolder, step: int, begins: bool) -> Problem:

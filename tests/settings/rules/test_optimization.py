@@ -33,3 +33,10 @@ def test_names_of_old_are_understood() -> None:
 def test_a_seed_may_be_drawn(seed: int, fine: bool) -> None:
     settings = replace(GOOD, optimization=replace(GOOD.optimization, seed=seed))
     assert (problems(settings) == ()) is fine
+
+
+@pytest.mark.parametrize(("name", "falls"), [("polynomial", True), ("cosine", True), ("constant", False)])
+def test_a_schedule_that_falls_does_not_rise(name: str, falls: bool) -> None:
+    values = {"lr_scheduler": name, "learning_rate": 1e-8}
+    settings = replace(GOOD, optimization=replace(GOOD.optimization, **values))
+    assert [one.change for one in problems(settings)] == [{"optimization.lr_end": 0.0}] * falls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.errors import Problem
-from tuner.optimizers import catalog, options
+from tuner.optimizers import catalog, options, schedules
 from tuner.settings.rules import Rule, problem
 from tuner.settings.run import RunSettings
 
@@ -60,4 +60,19 @@ def _optimizer_options(settings: RunSettings) -> Iterator[Problem]:
         )
 
 
-RULES: tuple[Rule, ...] = (_duration, _betas, _optimizer_options)
+def _last_rate(settings: RunSettings) -> Iterator[Problem]:
+    """A schedule that is to fall does not rise."""
+    asked = settings.optimization
+    if asked.optimizer not in catalog.names() or asked.lr_scheduler not in schedules.names():
+        return
+    first = catalog.row(asked.optimizer).fixed_lr or asked.learning_rate
+    if schedules.row(asked.lr_scheduler).falls and asked.lr_end > first:
+        yield problem(
+            "optimization.lr_end",
+            asked.lr_end,
+            f"'lr_end' is {asked.lr_end:g}, but '{asked.lr_scheduler}' falls to it, from {first:g}.",
+            {"optimization.lr_end": 0.0},
+        )
+
+
+RULES: tuple[Rule, ...] = (_duration, _betas, _optimizer_options, _last_rate)
