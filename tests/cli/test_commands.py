@@ -68,7 +68,7 @@ def test_dataset_gives_the_sheet(tmp_path, call):
     assert result["datasets"] == [one]
     assert set(result["pictures"][0]) == {
         "file", "dataset", "original_size", "resize_size", "target_size", "crop_top_left", "aspect_bucket",
-        "captions", "mask", "reference", "excluded",
+        "captions", "mask", "reference", "excluded", "remarks",
     }  # fmt: skip
     assert "8 samples and 4 batches" in call("dataset", config).out
 

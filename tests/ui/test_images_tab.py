@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gradio as gr
 import pytest
 from PIL import Image
@@ -52,6 +54,26 @@ def test_a_small_copy_is_served_and_made_once(desk, pictures) -> None:
         assert max(opened.size) == images_tab.THUMBNAIL_PX
     assert images_tab.thumbnail(picture, desk.thumbnails).stat().st_mtime_ns == made
     assert not list(desk.thumbnails.glob("*.part"))
+
+
+def test_what_is_cut_off_is_darker(desk, pictures) -> None:
+    """The middle square of a 900 x 600 picture, with a line around it."""
+    images_tab.use_folder(desk, str(pictures))
+    whole = desk.index().pictures[0]
+    place = {"resize_size": (96, 64), "target_size": (64, 64)}
+    for picture in (whole, replace(whole, **place, crop_top_left=None)):
+        with Image.open(images_tab.thumbnail(picture, desk.thumbnails)) as opened:
+            assert opened.convert("L").getpixel((5, 100)) == opened.convert("L").getpixel((256, 100))
+    cut = replace(whole, **place, crop_top_left=(0, 16))
+    with Image.open(images_tab.thumbnail(cut, desk.thumbnails)) as opened:
+        grey = opened.convert("L")
+        assert grey.getpixel((5, 100)) < grey.getpixel((256, 100)) < grey.getpixel((85, 100))
+
+
+def test_odd_pictures_are_named(desk, pictures) -> None:
+    (pictures / "0.txt").write_bytes(b"sch\xf6n")
+    left_out = images_tab.use_folder(desk, str(pictures))[5]
+    assert "Worth a look" in left_out and "read as cp1252" in left_out
 
 
 def test_the_trigger_word_is_kept(desk) -> None:

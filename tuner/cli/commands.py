@@ -84,6 +84,7 @@ def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
             (width, height), (cut_width, cut_height) = one["original_size"], one["target_size"]
             caption = " | ".join(one["captions"])
             yield f"{one['file']}: {width} x {height} -> {cut_width} x {cut_height}, {caption!r}"
+            yield from (f"Note: {one['file']}: {remark}" for remark in one["remarks"])
     for one in record["datasets"]:
         sizes = ", ".join(f"{name}: {number}" for name, number in one["buckets"].items())
         yield (

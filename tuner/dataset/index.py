@@ -69,6 +69,21 @@ class Picture:
         """How many times larger it is trained on than it is; below 1 where it is made smaller."""
         return self.resize_size[0] / self.original_size[0]
 
+    @property
+    def crop_box(self) -> tuple[float, float, float, float] | None:
+        """(left, top, right, bottom) of what is trained on, each as a share of the picture; None where all of
+        it is, or where the box is drawn for each run.
+        """
+        if self.crop_top_left is None or self.resize_size == self.target_size:
+            return None
+        (top, left), (width, height) = self.crop_top_left, self.target_size
+        return (
+            left / self.resize_size[0],
+            top / self.resize_size[1],
+            (left + width) / self.resize_size[0],
+            (top + height) / self.resize_size[1],
+        )
+
 
 @dataclass(frozen=True)
 class LeftOut:

@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import gradio as gr
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from tuner.dataset.index import DatasetIndex, Picture
 from tuner.errors import TunerError
@@ -110,26 +110,46 @@ def summary(index: DatasetIndex) -> str:
 
 
 def left_out(index: DatasetIndex) -> str:
-    """A table of the files that are not used, each with its reason."""
-    if not index.left_out:
-        return ""
-    rows = ((markup.text(one.path), markup.text(one.reason)) for one in index.left_out)
-    return markup.table("Left out", ("File", "Why"), rows)
+    """A table of the files that are not used, each with its reason, and one of those that are odd."""
+    reasons = [(one.path, one.reason) for one in index.left_out]
+    remarks = [(one.path, remark) for one in index.pictures for remark in one.remarks]
+    return _files("Left out", "Why", reasons) + _files("Worth a look", "What", remarks)
+
+
+def _files(title: str, what: str, sentences: list[tuple[Path, str]]) -> str:
+    rows = ((markup.text(path), markup.text(sentence)) for path, sentence in sentences)
+    return markup.table(title, ("File", what), rows) if sentences else ""
 
 
 def thumbnail(picture: Picture, folder: Path) -> Path:
-    """A small copy, made once for each content of a file and served instead of the picture itself."""
-    path = folder / f"{picture.content}.webp"
+    """A small copy with the crop box on it, made once for each content of a file and each box, and served
+    instead of the picture itself.
+    """
+    box = picture.crop_box
+    path = folder / f"{picture.content}{''.join(f'-{edge:.4f}' for edge in box or ())}.webp"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with Image.open(picture.path) as opened:
             opened.draft("RGB", (THUMBNAIL_PX, THUMBNAIL_PX))
             small = ImageOps.exif_transpose(opened).convert("RGB")
         small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        if box:
+            small = _boxed(small, box)
         with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as beside:
             small.save(beside, "WEBP", quality=90)
         os.replace(beside.name, path)
     return path
+
+
+def _boxed(small: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """What is not trained on is darkened."""
+    left, top, right, bottom = (
+        round(edge * length) for edge, length in zip(box, 2 * small.size, strict=True)
+    )
+    boxed = Image.eval(small, lambda value: value // 3)
+    boxed.paste(small.crop((left, top, right, bottom)), (left, top))
+    ImageDraw.Draw(boxed).rectangle((left, top, right - 1, bottom - 1), outline="white")
+    return boxed
 
 
 def _caption(picture: Picture) -> str:
