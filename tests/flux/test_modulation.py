@@ -69,14 +69,18 @@ def test_rows_made_ahead_are_found_and_no_layer_is_asked_again(monkeypatch: pyte
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_adapter_gradients_are_those_of_the_plain_model(checkpointing: bool) -> None:
+    from tuner.adapters.base import Base
     from tuner.adapters.shape import LoraShape
+    from tuner.quantization.frozen import dequantized
 
     plain = _plain()
     evicted, _ = _evicted(plain)
     gradients = []
     for transformer in (plain, evicted):
         adapter = algorithm("standard").attach(
-            transformer, LoraShape(4, 4.0, 0.0, "gaussian", ("to_q", "proj_mlp"), 1)
+            transformer,
+            LoraShape(4, 4.0, 0.0, "gaussian", ("to_q", "proj_mlp"), 1),
+            Base(dequantized, lambda _: torch.empty(0)),
         )
         with torch.no_grad():
             for number, weight in enumerate(adapter.parameters()):

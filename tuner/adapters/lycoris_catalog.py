@@ -146,10 +146,12 @@ def _boft(linear: Linear, options: Options) -> Shapes:
     ]
     fitting = [size for size in sizes if size <= options.dim]
     if not fitting:
+        least = sizes[0] if sizes else None
+        change = {"lycoris.linear_dim": least} if least else {"lycoris.algo": "lokr"}
         raise TunerError(
             f"'boft' cannot divide the {linear.num_out} rows of '{linear.path}' into blocks of at most "
             f"'linear_dim' {options.dim}.",
-            Advice(f"Take at least {sizes[0]}.", {"lycoris.linear_dim": sizes[0]}),
+            Advice(f"Take at least {least}." if least else "Choose 'lokr'.", change),
         )
     size = fitting[-1]
     number = linear.num_out // size

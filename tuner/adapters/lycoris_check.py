@@ -219,7 +219,10 @@ def _useless(words: str, content: Mapping[str, Any], moot: Mapping[str, str]) ->
 
 
 def _unknown(key: str, words: str, known: Iterable[str]) -> str:
-    meant = difflib.get_close_matches(key.removeprefix("linear_"), list(known), n=1)
+    words_like = (
+        difflib.get_close_matches(one, list(known), n=1) for one in (key, key.removeprefix("linear_"))
+    )
+    meant = next((found for found in words_like if found), [])
     hint = f" Did you mean '{meant[0]}'?" if meant else ""
     return f"{NAME}: '{key}' in {words} is not used; it stays in the file.{hint}"
 
