@@ -70,7 +70,7 @@ def test_an_empty_text_may_be_a_value() -> None:
         ("float", [], "a number"),
         ("str", {}, "a text"),
         ("texts", [1], "a text or a list of texts"),
-        ("names", "modules.json", "a list of names in brackets"),
+        ("names", "to_q,modules.json", "a list of names in brackets"),
         ("json", [1], "an object in braces"),
         ("json", "{", "an object in braces"),
         ("list", {"a": 1}, "a list in brackets"),

@@ -8,6 +8,12 @@ from typing import Any
 from tuner.quantization import catalog
 from tuner.settings.fields import Json, Level, setting
 
+ALL_ON_THE_CARD = (
+    "all blocks stay on the card during a step; 'base_model_precision' makes them smaller, down to a quarter "
+    "with nf4-bnb"
+)
+NO_GROUPS = "it says how 'enable_group_offload' works, and nothing is offloaded in groups"
+
 
 def _precision(label: str, help: str, level: Level) -> Any:  # noqa: A002 - the word of `setting`
     """All of SimpleTuner's precisions stay to be chosen from; those that do not work say why."""
@@ -106,6 +112,7 @@ class Memory:
         minimum=0,
         maximum=56,
         built=(0,),
+        why=ALL_ON_THE_CARD,
     )
     enable_group_offload: bool = setting(
         False,
@@ -113,6 +120,7 @@ class Memory:
         "Moves groups of blocks to and fro between card and memory.",
         level="expert",
         built=(False,),
+        why=ALL_ON_THE_CARD,
     )
     group_offload_type: str = setting(
         "block_level",
@@ -120,7 +128,7 @@ class Memory:
         "What is moved at a time.",
         level="expert",
         choices=("block_level", "leaf_level"),
-        built=("block_level",),
+        moot=NO_GROUPS,
     )
     group_offload_blocks_per_group: int = setting(
         1,
@@ -128,19 +136,19 @@ class Memory:
         "How many blocks are moved at a time.",
         level="expert",
         minimum=1,
-        built=(1,),
+        moot=NO_GROUPS,
     )
     group_offload_use_stream: bool = setting(
         False,
         "Group offload: stream",
         "Moves the next group while one computes.",
         level="expert",
-        built=(False,),
+        moot=NO_GROUPS,
     )
     group_offload_to_disk_path: str | None = setting(
         None,
         "Group offload: disk",
         "A folder for the groups that are not in use.",
         level="expert",
-        built=(None,),
+        moot=NO_GROUPS,
     )

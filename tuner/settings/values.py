@@ -199,6 +199,5 @@ def _not_built(spec: Spec, value: Any, path: str) -> Problem:
         advice = f"leave it at {shown(spec.default)}"
     else:
         advice = f"choose {listed(works)}"
-    why = spec.why_not(value)
-    reason = f"does not work here, because {why}" if why else "is not supported yet"
-    return Problem(path, spec.name, value, f"{named} {reason}; {advice}.", {path: nearest_that_works})
+    message = f"{named} does not work here, because {spec.why_not(value)}; {advice}."
+    return Problem(path, spec.name, value, message, {path: nearest_that_works})
