@@ -27,6 +27,8 @@ TABLE = [
         errors.OutOfRam,
     ),
     (OSError(errno.ENOSPC, "No space left on device"), errors.DiskFull),
+    (RuntimeError("No viable backend for scaled_dot_product_attention was found."), errors.TunerError),
+    (ValueError("`attn_mask` is not supported for native flash attention"), errors.TunerError),
     (RuntimeError("CUDA error: an illegal memory access was encountered"), errors.GpuLost),
     (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), errors.GpuLost),
     (GatedRepoError("403 Client Error. Cannot access gated repo for url ..."), errors.ModelGated),

@@ -135,6 +135,36 @@ def test_a_model_folder_that_is_not_there(tmp_path, place):
     assert place in refused(write_recipe(tmp_path, pretrained_model_name_or_path=place), ModelMissing)
 
 
+def test_a_model_file(tmp_path):
+    """The parts that a single file lacks come from the flavour's own repository, and that is said."""
+    from tests.flux import whole
+
+    path = tmp_path / "flux.safetensors"
+    config = write_recipe(tmp_path, pretrained_model_name_or_path=str(path))
+    assert "flux.safetensors" in refused(config, ModelMissing)
+    whole.write_file(path, whole.as_bfl(whole.tiny()))
+    settings = files.load_all(config).settings
+    assert sources.transformer_place(settings)[0] == str(path)
+    assert sources.vae_place(settings) == sources.model_place(settings) == "black-forest-labs/FLUX.1-dev"
+    (note,) = (one for one in plan(config).notes if "Only the transformer" in one)
+    assert str(path) in note and "black-forest-labs/FLUX.1-dev" in note
+
+
+def test_quantized_text_encoders_have_prompts_of_their_own(tmp_path):
+    def key(**config: str) -> str:
+        settings = files.load_all(write_recipe(tmp_path, **config)).settings
+        return sources.cache_names(settings).prompt_key("a sks")
+
+    usual = key()
+    assert usual == key(text_encoder_1_precision="no_change", base_model_precision="int8-quanto")
+    quantized = {
+        key(text_encoder_1_precision="int8-quanto"),
+        key(text_encoder_2_precision="int8-quanto"),
+        key(text_encoder_2_precision="nf4-bnb"),
+    }
+    assert len(quantized | {usual}) == 4
+
+
 def test_a_model_folder_without_a_transformer(tmp_path):
     config = write_recipe(tmp_path)
     (tmp_path / "model" / "transformer" / "config.json").unlink()

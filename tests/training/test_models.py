@@ -1,4 +1,4 @@
-"""The models of a run: what is quantized and what is not, in which formats, with which kernel of attention."""
+"""The models of a run: what is quantized and what is not, in which formats, with which attention."""
 
 from dataclasses import replace
 
