@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tuner.adapters import lycoris_catalog
+from tuner.adapters.lycoris_config import TOP
 from tuner.settings import page
 from tuner.settings.fields import Spec
 from tuner.settings.run import SECTIONS, dataset_specs, specs
@@ -35,3 +37,9 @@ def test_it_works_or_says_why_not(spec: Spec) -> None:
         others = [one for one in spec.choices if one not in spec.built] if spec.choices else [None]
         assert [one for one in others if not spec.why_not(one)] == [], "no reason against these"
     assert "yet" not in f"{spec.help} {spec.why} {spec.moot}".split()
+
+
+def test_every_key_and_algorithm_of_lycoris_is_explained() -> None:
+    assert set(page.LYCORIS_KEYS) == {*TOP, "multiplier", "use_scalar", "apply_preset"} - {"constrain"}
+    written = page.page()
+    assert all(f"`{word}`" in written for word in lycoris_catalog.words())

@@ -17,7 +17,7 @@ NAME = "lycoris_config.json"
 _NO_CONVOLUTIONS = "FLUX has no convolutions"
 _ONE_MODEL = "the adapter sits on the transformer alone"
 _TLORA = "it belongs to 'tlora'"
-_MOOT = {
+MOOT = {
     "conv_dim": _NO_CONVOLUTIONS,
     "conv_alpha": _NO_CONVOLUTIONS,
     "use_tucker": _NO_CONVOLUTIONS,
@@ -31,7 +31,7 @@ _MOOT = {
     "tlora_min_rank": _TLORA,
     "tlora_alpha": _TLORA,
 }
-_MOOT_IN_PRESET = {
+MOOT_IN_PRESET = {
     "enable_conv": _NO_CONVOLUTIONS,
     "lora_prefix": "the names in files always begin with 'lycoris_', which other programs look for",
     "unet_target_module": _ONE_MODEL,
@@ -42,8 +42,8 @@ _MOOT_IN_PRESET = {
 _REQUIRED = {"algo": "lora", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 1}
 _LISTS, _MAPS = ("target_module", "target_name", "exclude_name"), ("module_algo_map", "name_algo_map")
 _KNOWN = {
-    "the file": (*TOP, *_MOOT, "multiplier", "apply_preset", "use_scalar"),
-    "'apply_preset'": (*_LISTS, *_MAPS, *_MOOT_IN_PRESET, "use_fnmatch"),
+    "the file": (*TOP, *MOOT, "multiplier", "apply_preset", "use_scalar"),
+    "'apply_preset'": (*_LISTS, *_MAPS, *MOOT_IN_PRESET, "use_fnmatch"),
 }
 
 
@@ -95,8 +95,8 @@ def notes(config: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
     if str(config.get("algo")).lower() == "oft":
         yield f"{NAME}: 'oft' is called 'diag-oft' by LyCORIS."
     preset = config.get("apply_preset") or {}
-    yield from _useless("the file", config, _MOOT)
-    yield from _useless("'apply_preset'", preset, _MOOT_IN_PRESET)
+    yield from _useless("the file", config, MOOT)
+    yield from _useless("'apply_preset'", preset, MOOT_IN_PRESET)
     for table in list(_tables(config))[1:]:
         for key in table.content:
             if key not in table.meant:

@@ -6,30 +6,18 @@ from collections.abc import Iterator
 
 from tuner.errors import Problem
 from tuner.settings.dataset import ImageDataset
-from tuner.settings.rules import (
-    adapter,
-    dataset,
-    flavour,
-    memory,
-    model,
-    objective,
-    optimization,
-    sampling,
-    saving,
-)
+from tuner.settings.rules import adapter, dataset, flavour, model, objective, optimization, sampling
 from tuner.settings.run import RunSettings, dataset_specs, specs
 from tuner.settings.values import check
 
 RULES = (
     *model.RULES,
     *flavour.RULES,
-    *memory.RULES,
     *adapter.RULES,
     *optimization.RULES,
     *objective.RULES,
     *dataset.RULES,
     *sampling.RULES,
-    *saving.RULES,
 )
 
 
@@ -43,7 +31,7 @@ def problems(settings: RunSettings) -> tuple[Problem, ...]:
         found += _each(one)
     for rule in RULES:
         found += rule(settings)
-    for one in settings.active_datasets:
+    for one in (*settings.active_datasets, *settings.evaluation_datasets):
         for dataset_rule in dataset.DATASET_RULES:
             found += dataset_rule(one, f"datasets.{one.id}")
     return tuple(found)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from tuner.adapters import lycoris_catalog
+from tuner.adapters.lycoris_check import MOOT, MOOT_IN_PRESET
+from tuner.adapters.lycoris_config import TOP
 from tuner.settings import useless
 from tuner.settings.environment import TWINS
 from tuner.settings.fields import Kind, Spec
@@ -46,6 +49,36 @@ Every key of the five config files, what it means, and what FluxTuner does with 
 """
 
 
+LYCORIS = """## lycoris_config.json
+
+Counts where `lora_type` is `lycoris`, or where it is not given and this file lies beside config.json. Keys
+inside an entry of `module_algo_map` or `name_algo_map` hold for the layers of that entry alone; rank and alpha
+are called `dim` and `alpha` there.
+"""
+LYCORIS_KEYS = {
+    "algo": "The algorithm, see below.",
+    "multiplier": "How strongly the adapter acts; `0.5` halves it.",
+    "linear_dim": "The rank; with rotations the size of a block. `10000` gives a LoKr whole matrices.",
+    "linear_alpha": "The strength is alpha / rank; whole matrices know none.",
+    "factor": "A LoKr divides each side of a layer by it; `-1` divides as evenly as it goes.",
+    "full_matrix": "A LoKr with whole matrices, whatever the rank.",
+    "decompose_both": "A LoKr whose small matrix is made of two parts as well.",
+    "unbalanced_factorization": "A LoKr that divides the outputs the other way round.",
+    "block_size": "A DyLoRA trains that many ranks at a time.",
+    "dropout": "Share of the values in the middle of the adapter that is left out at random.",
+    "rank_dropout": "Share of the ranks that is left out at random.",
+    "module_dropout": "Share of the steps in which a layer's adapter is left out.",
+    "constraint": "How far a rotation may turn; `constrain` means the same.",
+    "rescaled": "A rotation that also scales each output.",
+    "dora_wd": "Trains direction and size of each weight separately (DoRA).",
+    "wd_on_output": "DoRA by outputs, or with `false` by inputs.",
+    "bypass_mode": "Whether a rotation or IA3 acts on a layer's bias too; the others always add to its output.",
+    "use_scalar": "A trained factor before everything: refused, since no file can hold it.",
+    "apply_preset": "Which layers are trained: `target_module` and the keys of `module_algo_map` are classes "
+    "(`Attention`, `FeedForward`, `FluxTransformerBlock` ...), `target_name` and the keys of `name_algo_map` "
+    "are patterns of paths (of the shell with `use_fnmatch`), `exclude_name` leaves paths out.",
+}
+
 PROMPTS = """## user_prompt_library.json
 
 An object: a short name, which becomes part of the picture's file name, and the prompt. Where an entry is an
@@ -75,6 +108,7 @@ def page() -> str:
         "",
         *_table(dataset_specs()),
         *_without_use("a dataset", useless.DATASET),
+        *_lycoris(),
         PROMPTS,
         ENVIRONMENT,
         *(f"- `{name}`: `{key}`" for name, key in TWINS.items()),
@@ -135,6 +169,22 @@ def effect(spec: Spec) -> str:
         reasons.setdefault(spec.why_not(one), []).append(_code(one))
     refusals = [f"{', '.join(names)}: refused, because {why}." for why, names in reasons.items()]
     return " ".join([*refusals, "The rest works."])
+
+
+def _lycoris() -> Iterator[str]:
+    yield LYCORIS
+    yield from (f"- `{key}`: {meaning}" for key, meaning in LYCORIS_KEYS.items())
+    yield from ("", "| `algo` | What is trained | Listens to | Here |", "|---|---|---|---|")
+    for row in lycoris_catalog.ALGORITHMS:
+        names = "<br>or ".join(f"`{name}`" for name in (row.name, *row.aliases))
+        keys = ", ".join(
+            f"`{key}`" for key, option in TOP.items() if option in row.fields and key != "constrain"
+        )
+        here = f"Refused, because {row.why}." if row.why else "Works."
+        over = f" Refused over a quantized base, because {row.why_quantized}." if row.why_quantized else ""
+        yield f"| {names} | {row.title} | {keys} | {here}{over} |"
+    yield ""
+    yield from _without_use("lycoris_config.json", {**MOOT, **MOOT_IN_PRESET})
 
 
 def _without_use(where: str, keys: Mapping[str, str]) -> Iterator[str]:

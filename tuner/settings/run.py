@@ -9,7 +9,7 @@ from typing import Any
 
 from tuner.flux.catalog import Flavour, flavour
 from tuner.settings.adapter import Adapter
-from tuner.settings.dataset import CONDITIONING, PICTURES, ImageDataset
+from tuner.settings.dataset import CONDITIONING, EVALUATION, PICTURES, ImageDataset
 from tuner.settings.dataset_defaults import Dataset
 from tuner.settings.fields import Spec, specs_of
 from tuner.settings.memory import Memory
@@ -74,11 +74,21 @@ class RunSettings:
     @property
     def active_datasets(self) -> tuple[ImageDataset, ...]:
         """The datasets to learn from, each with every value filled in from the options for all."""
+        return self._switched_on(PICTURES)
+
+    @property
+    def evaluation_datasets(self) -> tuple[ImageDataset, ...]:
+        """The datasets whose loss is measured now and then, likewise filled in; none where it is not asked
+        for.
+        """
+        return self._switched_on(EVALUATION) if self.sampling.eval_steps_interval else ()
+
+    def _switched_on(self, kind: str) -> tuple[ImageDataset, ...]:
         common = {**vars(self.dataset), "train_batch_size": self.optimization.train_batch_size}
         return tuple(
             _filled(one, common)
             for one in self.datasets
-            if one.holds == PICTURES and not one.disabled and one.probability > 0
+            if one.holds == kind and not one.disabled and one.probability > 0
         )
 
     @property

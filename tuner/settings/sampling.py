@@ -191,19 +191,16 @@ class Sampling:
     eval_steps_interval: int | None = setting(
         None,
         "Evaluate every N steps",
-        "How often the loss is measured on pictures that are kept apart.",
+        "How often the loss is measured on the datasets of type 'eval', which are not learned from.",
         level="expert",
         minimum=1,
-        built=(None,),
-        why="no loss is measured on pictures that are kept apart, previews show what was learned",
     )
     eval_timesteps: int = setting(
         28,
         "Evaluation noise levels",
-        "How finely that is measured.",
+        "At how many noise levels each of those pictures is measured; each is one more pass.",
         level="expert",
         minimum=1,
-        moot="no loss is measured on pictures that are kept apart",
     )
 
 

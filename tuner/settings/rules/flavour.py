@@ -47,7 +47,7 @@ def _previews_from(settings: RunSettings) -> Iterator[Problem]:
             "sampling.eval_dataset_id",
             given,
             "'eval_dataset_id' names the pictures that Kontext's previews start from; those of "
-            f"{flavour.title} start from none. Take it out.",
+            f"{flavour.title} start from none; take it out.",
             {"sampling.eval_dataset_id": None},
         )
     elif given not in there:
