@@ -52,8 +52,8 @@ Every key of the five config files, what it means, and what FluxTuner does with 
 LYCORIS = """## lycoris_config.json
 
 Counts where `lora_type` is `lycoris`, or where it is not given and this file lies beside config.json. Keys
-inside an entry of `module_algo_map` or `name_algo_map` hold for the layers of that entry alone; rank and alpha
-are called `dim` and `alpha` there.
+inside an entry of `module_algo_map` or `name_algo_map` hold for the layers of that entry alone; rank and
+alpha are called `dim` and `alpha` there.
 """
 LYCORIS_KEYS = {
     "algo": "The algorithm, see below.",
@@ -72,7 +72,7 @@ LYCORIS_KEYS = {
     "rescaled": "A rotation that also scales each output.",
     "dora_wd": "Trains direction and size of each weight separately (DoRA).",
     "wd_on_output": "DoRA by outputs, or with `false` by inputs.",
-    "bypass_mode": "Whether a rotation or IA3 acts on a layer's bias too; the others always add to its output.",
+    "bypass_mode": "Whether a rotation or IA3 acts on a layer's bias too; the others add to its output.",
     "use_scalar": "A trained factor before everything: refused, since no file can hold it.",
     "apply_preset": "Which layers are trained: `target_module` and the keys of `module_algo_map` are classes "
     "(`Attention`, `FeedForward`, `FluxTransformerBlock` ...), `target_name` and the keys of `name_algo_map` "
