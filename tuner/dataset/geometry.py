@@ -8,10 +8,11 @@ little that sticks out beyond the alignment is cut from the middle.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 
-from tuner.dataset.index import DatasetIndex, Picture, Placement, Size
+from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture, Placement, Size
 
 SMALLEST_EDGE_PX = 16
 """One token of FLUX (VAE 8 x patch 2); a picture below that would be enlarged from nothing."""
@@ -99,13 +100,14 @@ def same_shape(one: Size, other: Size) -> bool:
 
 def settle(index: DatasetIndex, seed: int) -> DatasetIndex:
     """The same index with every random crop drawn, once and for the whole run."""
-    return replace(
-        index,
-        datasets=tuple(
+
+    def settled(entries: Iterable[DatasetEntry]) -> tuple[DatasetEntry, ...]:
+        return tuple(
             replace(entry, pictures=tuple(_settled(picture, seed) for picture in entry.pictures))
-            for entry in index.datasets
-        ),
-    )
+            for entry in entries
+        )
+
+    return replace(index, datasets=settled(index.datasets), evaluation=settled(index.evaluation))
 
 
 def _settled(picture: Picture, seed: int) -> Picture:

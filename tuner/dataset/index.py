@@ -133,12 +133,22 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """All datasets of a run that hold pictures; `notes` are sentences on what was changed along the way."""
+    """All datasets of a run that hold pictures; `notes` are sentences on what was changed along the way.
+
+    The pictures of `evaluation` are not learned from.
+    """
 
     datasets: tuple[DatasetEntry, ...]
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    evaluation: tuple[DatasetEntry, ...] = ()
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
+        """Those that are learned from."""
         return tuple(p for entry in self.datasets for p in entry.pictures)
+
+    @property
+    def encoded(self) -> tuple[Picture, ...]:
+        """Those that are encoded: also the ones that are kept apart, to measure the loss on."""
+        return self.pictures + tuple(p for entry in self.evaluation for p in entry.pictures)

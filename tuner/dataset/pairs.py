@@ -48,7 +48,7 @@ class Partner:
         return KINDS[str(self.rules.settings.conditioning_type)]
 
 
-def partner(rules: Rules, files: Iterable[Path]) -> Partner:
+def partner_of(rules: Rules, files: Iterable[Path]) -> Partner:
     """The files as `scan.find` finds them below the folder of `rules`."""
     found: dict[str, tuple[Path, ...]] = {}
     for path in files:

@@ -10,7 +10,7 @@ from tuner.dataset import geometry
 from tuner.dataset.caption_rules import absolute, captions
 from tuner.dataset.captions import CaptionRules
 from tuner.errors import Problem, SettingsInvalid
-from tuner.settings.dataset import PICTURES, ImageDataset
+from tuner.settings.dataset import CONDITIONING, ImageDataset
 from tuner.settings.run import RunSettings
 
 
@@ -33,7 +33,7 @@ class Rules:
 
 def rules_of(one: ImageDataset, settings: RunSettings) -> Rules:
     """Everything that one dataset asks of its pictures; raises SettingsInvalid."""
-    has_captions = one.holds == PICTURES
+    has_captions = one.holds != CONDITIONING
     return Rules(
         one,
         _geometry_rules(one, settings),

@@ -15,7 +15,7 @@ from tuner.dataset.captions import CaptionProblem, captions_of
 from tuner.dataset.facts import Facts, facts_of
 from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture
 from tuner.dataset.keys import content_key
-from tuner.dataset.pairs import Partner, joined, partner
+from tuner.dataset.pairs import Partner, joined, partner_of
 from tuner.dataset.rules import Rules, rules_of
 from tuner.errors import Advice, EmptyDataset, Problem, SettingsInvalid
 from tuner.settings.run import RunSettings
@@ -30,14 +30,20 @@ def scan(settings: RunSettings) -> DatasetIndex:
     Raises SettingsInvalid for missing folders, EmptyDataset where nothing in a dataset can be used.
     """
     rules = [rules_of(one, settings) for one in settings.active_datasets]
+    apart = [replace(rules_of(one, settings), prune=False) for one in settings.evaluation_datasets]
+    rules += apart
     _require_folders([each for one in rules for each in (one, *one.companions)])
     found = {folder: find(folder, _inside(folder, rules)) for folder in _folders(rules)}
     facts: dict[Path, Facts | str] = {}
     for folder, (files, _) in found.items():
         facts |= facts_of(files, _memory(folder, settings))
     scanned = [_scanned(one, found, facts) for one in rules]
+    num_learned = len(rules) - len(apart)
+    entries = [entry for entry, _ in scanned]
     index = DatasetIndex(
-        tuple(entry for entry, _ in scanned), tuple(each for _, left_out in scanned for each in left_out)
+        tuple(entries[:num_learned]),
+        tuple(each for _, left_out in scanned for each in left_out),
+        evaluation=tuple(entries[num_learned:]),
     )
     if settings.dataset.allow_dataset_oversubscription:
         return _oversubscribed(index, settings.optimization.gradient_accumulation_steps)
@@ -111,7 +117,7 @@ def _scanned(
     """One dataset, and what is left out of it."""
     files, unreadable = found[rules.folder]
     files = _sampled(files, rules)
-    partners = [partner(other, found[other.folder][0]) for other in rules.companions]
+    partners = [partner_of(other, found[other.folder][0]) for other in rules.companions]
     judged = [_judge(path, facts[path], rules) for path in files]
     shared = Counter(path.with_suffix("") for path in files) if rules.captions.strategy == "textfile" else {}
     judged = [
@@ -242,13 +248,15 @@ def _missing(rules: Rules) -> Problem:
 
 def _require_pairs(pictures: list[Picture], partners: list[Partner], rules: Rules) -> None:
     """Raises EmptyDataset where masks are asked for and none belongs to any picture."""
-    if not partners or any(one.mask or one.references for one in pictures):
-        return
-    raise EmptyDataset(
-        f"No file in '{partners[0].rules.folder}' (dataset '{partners[0].id}') has the name of a picture in "
-        f"'{rules.folder}'.",
-        Advice("Give each mask the name of its picture; the ending may differ."),
-    )
+    used = {one.mask.dataset for one in pictures if one.mask}
+    used |= {reference.dataset for one in pictures for reference in one.references}
+    for partner in partners:
+        if partner.id not in used:
+            raise EmptyDataset(
+                f"No file in '{partner.rules.folder}' (dataset '{partner.id}') has the name of a picture in "
+                f"'{rules.folder}'.",
+                Advice(f"Give each {partner.kind.word} the name of its picture; the ending may differ."),
+            )
 
 
 def _empty(rules: Rules, num_files: int, left_out: list[LeftOut]) -> EmptyDataset:
