@@ -72,6 +72,14 @@ class StepDone(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """The loss after `step` on pictures that are kept apart."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleReady(Event):
     """A preview: `name` is the prompt's short name in the library, `path` the picture. Step 0 is the
     baseline.
@@ -92,9 +100,12 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Exported(Event):
+    """`check` is the sentence of the load check."""
+
     dialect: str
     path: str
     num_tensors: int = 0
+    check: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from tuner.errors import Advice
 from tuner.events import (
     PHASES,
     CheckpointSaved,
+    Evaluated,
     Event,
     Exported,
     Paused,
@@ -64,6 +65,13 @@ class Sample:
     path: str
 
 
+class Evaluation(NamedTuple):
+    """The loss on pictures that are kept apart."""
+
+    step: int
+    loss: float
+
+
 class Checkpoint(NamedTuple):
     step: int
     path: str
@@ -106,6 +114,7 @@ class RunView:
     peak_vram_gb: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
     curve_stride: int = 1
+    evaluations: tuple[Evaluation, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     exports: tuple[Export, ...] = ()
@@ -162,6 +171,7 @@ def _run_started(view: RunView, event: RunStarted) -> RunView:
         smoothed_loss=view.smoothed_loss,
         curve=tuple(p for p in view.curve if p.step <= first),
         curve_stride=view.curve_stride,
+        evaluations=tuple(e for e in view.evaluations if e.step <= first),
         samples=tuple(s for s in view.samples if s.step <= first),
         checkpoints=tuple(c for c in view.checkpoints if c.step <= first),
     )
@@ -203,6 +213,11 @@ def _step_done(view: RunView, event: StepDone) -> RunView:
         curve=curve,
         curve_stride=stride,
     )
+
+
+def _evaluated(view: RunView, event: Evaluated) -> RunView:
+    kept = (one for one in view.evaluations if one.step != event.step)
+    return replace(view, evaluations=(*kept, Evaluation(event.step, event.loss)))
 
 
 def _sample_ready(view: RunView, event: SampleReady) -> RunView:
@@ -270,6 +285,7 @@ FOLDS: dict[type[Event], Callable[[RunView, Any], RunView]] = {
     PhaseProgress: _phase_progress,
     PhaseSkipped: _phase_skipped,
     StepDone: _step_done,
+    Evaluated: _evaluated,
     SampleReady: _sample_ready,
     CheckpointSaved: _checkpoint_saved,
     Exported: _exported,

@@ -48,11 +48,6 @@ def test_what_is_taken_out_of_captions_stands_in_their_cache() -> None:
     assert write(document, settings, settings) == document
 
 
-def test_pictures_that_are_kept_apart_are_said_so() -> None:
-    found = read([{"id": "e", "dataset_type": "eval", "instance_data_dir": "apart"}], NAMES)
-    assert found.notes == ["multidatabackend.json: dataset 'e' is kept apart; no loss is measured on it."]
-
-
 def test_other_kinds_of_datasets() -> None:
     kinds = ["Video", "images", 7]
     found = read([{"id": str(kind), "dataset_type": kind} for kind in kinds], NAMES)

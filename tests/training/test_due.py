@@ -12,7 +12,13 @@ from tuner.plan.phases import Plan
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import Sampling
 from tuner.settings.saving import Saving
-from tuner.training.due import checkpoint_due, preview_due, preview_due_at_start, rolling_due
+from tuner.training.due import (
+    checkpoint_due,
+    evaluation_due,
+    preview_due,
+    preview_due_at_start,
+    rolling_due,
+)
 
 
 def _plan(sampling: Sampling | None = None, saving: Saving | None = None) -> Plan:
@@ -79,3 +85,9 @@ def test_rolling_checkpoints() -> None:
 def test_before_the_first_step(first_step: int, values: dict[str, bool], due: bool) -> None:
     plan = replace(_plan(Sampling(**values)), first_step=first_step)
     assert preview_due_at_start(plan) is due
+
+
+def test_the_loss_of_pictures_that_are_kept_apart() -> None:
+    plan = _plan(Sampling(eval_steps_interval=9))
+    assert [step for step in range(25) if evaluation_due(plan, step)] == [0, 9, 18, 24]
+    assert not any(evaluation_due(_plan(), step) for step in range(25))

@@ -1,7 +1,6 @@
 """What each preview setting shows: which pictures, from which noise, under which names; and when it fails."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tuner.training import previews
 from tuner.training.control import Control
 from tuner.training.encode import encode_texts
 from tuner.training.feed import open_caches
-from tuner.training.hardware import find_hardware
+from tuner.training.hardware import evaluating, find_hardware
 from tuner.training.prepare import load_with_adapter
 from tuner.training.run import run
 
@@ -286,7 +285,7 @@ def test_a_preview_that_fails_is_told_and_the_training_goes_on(
 
     def broken(self: previews.Sampler, requests: Sequence[SampleRequest]) -> Iterator[Image.Image]:
         if next(rounds) == 1:
-            with previews._evaluating(self.transformer), nullcontext():
+            with evaluating(self.transformer), self.adapter.strength(0.5):
                 raise RuntimeError("CUDA out of memory. Tried to allocate")
         return draw(self, requests)
 

@@ -83,6 +83,7 @@ def _record(session: Session) -> dict[str, Any]:
         "step": view.step,
         "num_steps": view.num_steps,
         "loss": view.smoothed_loss,
+        "evaluations": [list(one) for one in view.evaluations],
         "seconds_per_step": view.seconds_per_step,
         "peak_vram_gb": view.peak_vram_gb,
         "checkpoints": [one.path for one in view.checkpoints],

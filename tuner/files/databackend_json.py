@@ -86,8 +86,6 @@ def _pictures(found: Backends, entry: Mapping[str, Any], name: str, names: Mappi
     where = f" of dataset '{name}'"
     found.problems += one.problems
     found.notes += notes(NAME, one, dataset_specs(), useless.DATASET, where)
-    if found.datasets[-1].holds == EVALUATION:
-        found.notes.append(f"{NAME}: dataset '{name}' is kept apart; no loss is measured on it.")
 
 
 def _other(found: Backends, entry: Mapping[str, Any], name: str) -> None:

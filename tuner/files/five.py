@@ -14,6 +14,7 @@ import tuner.files.lycoris_json as lycoris_json
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Problem
 from tuner.files.documents import parse_json, to_json
+from tuner.settings.dataset import EVALUATION
 from tuner.settings.environment import of_the_system
 from tuner.settings.rules import adapter
 from tuner.settings.run import TOKEN, RunSettings
@@ -73,6 +74,7 @@ def read(texts: Mapping[str, str], paths: Mapping[str, Path]) -> Five:
         *_lycoris_note(settings, config.values),
         *adapter.notes(settings),
         *_token_note(settings),
+        *_kept_apart(settings),
     ]
     problems = (*config.problems, *backends.problems, *library_problems)
     return Five(settings, tuple(notes), problems, config.filled)
@@ -130,4 +132,15 @@ def _token_note(settings: RunSettings) -> list[str]:
         return []
     return [
         f"{prompt_library_json.NAME} holds {TOKEN}, and there is no 'instance_prompt' to put in its place."
+    ]
+
+
+def _kept_apart(settings: RunSettings) -> list[str]:
+    if settings.sampling.eval_steps_interval:
+        return []
+    return [
+        f"{databackend_json.NAME}: dataset '{one.id}' is kept apart, and its loss is not measured; "
+        "'eval_steps_interval' says how often it should be."
+        for one in settings.datasets
+        if one.holds == EVALUATION and not one.disabled
     ]

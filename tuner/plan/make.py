@@ -120,7 +120,7 @@ def _phases(
 ) -> tuple[Phase, ...]:
     names = sources.cache_names(settings)
     prompts = [(names.prompt_key(text),) for text in sources.texts(settings, index)]
-    latents = [names.picture_keys(picture) for picture in index.pictures]
+    latents = [names.picture_keys(picture) for picture in index.encoded]
     work = {
         "text": (len(prompts), _num_cached(names.prompts, prompts)),
         "latents": (len(latents), _num_cached(names.latents, latents)),

@@ -124,7 +124,7 @@ def texts(settings: RunSettings, index: DatasetIndex) -> tuple[str, ...]:
     """Every text that the run will need, once: captions, the empty one where captions are dropped, sample
     prompts.
     """
-    wanted = [caption for picture in index.pictures for caption in picture.captions]
+    wanted = [caption for picture in index.encoded for caption in picture.captions]
     if settings.objective.caption_dropout_probability > 0:
         wanted.append("")
     if requests := previews(settings, index):

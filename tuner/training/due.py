@@ -37,6 +37,12 @@ def preview_due(plan: Plan, step: int) -> bool:
     )
 
 
+def evaluation_due(plan: Plan, step: int) -> bool:
+    """At this step the loss on pictures that are kept apart is measured: before the first, too."""
+    interval = plan.settings.sampling.eval_steps_interval
+    return bool(interval) and (_every(interval, step) or step == plan.num_steps)
+
+
 def preview_due_at_start(plan: Plan) -> bool:
     """Before the first step: the baseline of a new run, or what `validation_on_startup` asks for."""
     sampling = plan.settings.sampling

@@ -112,9 +112,10 @@ class Feed:
 
     def __iter__(self) -> Iterator[MicroBatch]:
         for batch in self.batches:
-            yield self._micro_batch(batch, self.batches.num_items - len(batch.items))
+            yield self.micro_batch(batch, self.batches.num_items - len(batch.items))
 
-    def _micro_batch(self, batch: Batch, first_item: int) -> MicroBatch:
+    def micro_batch(self, batch: Batch, first_item: int) -> MicroBatch:
+        """The tensors of a batch; `first_item`: how many items the run has had before it."""
         dropped = torch.rand(len(batch.items), generator=self.dice) < self.rules.caption_dropout
         pictures = [item.picture for item in batch.items]
         texts = ["" if drop else item.caption for item, drop in zip(batch.items, dropped, strict=True)]

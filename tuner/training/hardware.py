@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +33,17 @@ def find_hardware(settings: RunSettings, emit: Emit) -> Hardware:
         emit(Warned(text="This card has no bf16, so the run uses float32, which takes twice the memory."))
         bf16 = False
     return Hardware(device, torch.bfloat16 if bf16 else torch.float32)
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Inside, nothing is left out at random; afterwards the model is in the mode it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def free_memory(device: torch.device) -> None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuner.errors import explain
-from tuner.events import CheckpointSaved, Emit, Warned
+from tuner.events import CheckpointSaved, Emit, Evaluated, Warned
 from tuner.export.metadata import metadata
 from tuner.plan.phases import Plan
 from tuner.training import checkpoints, previews
 from tuner.training.ema import Ema
-from tuner.training.feed import Caches, Feed
+from tuner.training.evaluation import evaluate
+from tuner.training.feed import Feed
 from tuner.training.hardware import Hardware, free_memory
+from tuner.training.loop import Rules
 from tuner.training.prepare import Prepared
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ class Live:
     plan: Plan
     prepared: Prepared
     feed: Feed
-    caches: Caches
+    rules: Rules
     hardware: Hardware
     emit: Emit
     ema: Ema | None
@@ -58,6 +60,12 @@ class Live:
         if self.ema is not None:
             with self.prepared.trainee.finished():
                 self.ema.update(step)
+
+    def evaluate(self, step: int) -> None:
+        """Measures the loss on the pictures that are kept apart."""
+        num_sigmas = self.plan.settings.sampling.eval_timesteps
+        loss = evaluate(self.prepared.trainee, self.feed, self.plan.index, self.rules, num_sigmas)
+        self.emit(Evaluated(step=step, loss=loss))
 
     def save(self, step: int, rolling: bool = False) -> Path:
         """Saves `step` once; its rolling checkpoint is not enough where one to be kept is asked for."""
@@ -93,7 +101,7 @@ class Live:
         if self.sampler is None:
             transformer, adapter = self.prepared.trainee.transformer, self.prepared.adapter
             self.sampler = previews.open_sampler(
-                self.plan.settings, transformer, adapter, self.caches, self.hardware
+                self.plan.settings, transformer, adapter, self.feed.caches, self.hardware
             )
         return self.sampler
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -31,7 +30,7 @@ from tuner.settings.sampling import preview_sizes
 from tuner.training.assistant import attach_assistant
 from tuner.training.encode import encode_images, encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
-from tuner.training.hardware import Hardware, find_hardware, free_memory
+from tuner.training.hardware import Hardware, evaluating, find_hardware, free_memory
 from tuner.training.picture_files import ENDINGS, save
 from tuner.training.prepare import load_with_adapter
 
@@ -80,7 +79,7 @@ class Sampler:
         sigmas = sampling_sigmas(look.steps, look.size[0] * look.size[1] // 256, self.scheduler)
         embedded = look.guidance if self.transformer.config.guidance_embeds else None
         autocast = torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
-        with _evaluating(self.transformer), self.adapter.strength(look.strength), autocast:
+        with evaluating(self.transformer), self.adapter.strength(look.strength), autocast:
             real = self._real_guidance(conditions)
             made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded, real)
         for one in made:
@@ -129,16 +128,6 @@ class Sampler:
             else request.strength,
             request.references,
         )
-
-
-@contextmanager
-def _evaluating(transformer: torch.nn.Module) -> Iterator[None]:
-    training = transformer.training
-    transformer.eval()
-    try:
-        yield
-    finally:
-        transformer.train(training)
 
 
 def open_sampler(

@@ -24,13 +24,14 @@ from tuner.events import (
     RunStarted,
     RunStopped,
     StepDone,
+    Warned,
 )
 from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE
 from tuner.plan import sources
 from tuner.plan.phases import Plan
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
-from tuner.training.due import checkpoint_due, preview_due, preview_due_at_start, rolling_due
+from tuner.training.due import checkpoint_due, evaluation_due, preview_due, preview_due_at_start, rolling_due
 from tuner.training.ema import Ema, EmaRules
 from tuner.training.encode import encode_pictures, encode_texts
 from tuner.training.exporting import Finished, export_adapter
@@ -80,13 +81,22 @@ def export_checkpoint(plan: Plan, checkpoint: Path, step: int, emit: Emit) -> Pa
     for file, ending in (*there, (ADAPTER_FILE, "")):
         to = plan.folder.exports / f"{stem}{ending}.safetensors"
         report = export_adapter(Finished(plan.settings, plan.folder, checkpoint, step, file), to)
-        emit(Exported(dialect=report.dialect, path=str(report.path), num_tensors=report.num_tensors))
+        emit(
+            Exported(
+                dialect=report.dialect,
+                path=str(report.path),
+                num_tensors=report.num_tensors,
+                check=report.verdict.sentence,
+            )
+        )
+        for note in report.notes:
+            emit(Warned(text=note))
     return report.path
 
 
 def _encode(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> None:
     """Phases 1 and 2, each skipped when the cache holds everything."""
-    texts, pictures = sources.texts(plan.settings, plan.index), plan.index.pictures
+    texts, pictures = sources.texts(plan.settings, plan.index), plan.index.encoded
     missing_texts, missing_pictures = caches.missing_texts(texts), caches.missing_pictures(pictures)
     encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware)
     encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware)
@@ -111,12 +121,15 @@ def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: 
     emit(PhaseStarted(name="load"))
     live = _start(plan, caches, hardware, emit)
     emit(PhaseStarted(name="train", total=plan.num_steps))
-    loop_rules = rules(plan.settings, plan.num_steps, live.prepared.guidance_embeds, hardware)
+    if evaluation_due(plan, plan.first_step):
+        live.evaluate(plan.first_step)
     if preview_due_at_start(plan) and sources.previews(plan.settings, plan.index):
         live.preview(plan.first_step)
-    for step in train_steps(live.prepared.trainee, iter(live.feed), loop_rules, plan.first_step):
+    for step in train_steps(live.prepared.trainee, iter(live.feed), live.rules, plan.first_step):
         _report(step, hardware, emit)
         live.follow(step.number)
+        if evaluation_due(plan, step.number):
+            live.evaluate(step.number)
         if not _between_steps(live, step.number, control):
             emit(RunStopped(step=step.number))
             return None
@@ -138,7 +151,15 @@ def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
         device=hardware.device,
         dtype=hardware.dtype,
     )
-    live = Live(plan, prepared, feed, caches, hardware, emit, _ema(plan.settings, prepared, hardware))
+    live = Live(
+        plan,
+        prepared,
+        feed,
+        rules(plan.settings, plan.num_steps, prepared.guidance_embeds, hardware),
+        hardware,
+        emit,
+        _ema(plan.settings, prepared, hardware),
+    )
     if plan.resume_from is not None:
         live.resume(plan.resume_from)
     return live

@@ -53,7 +53,7 @@ def _plot() -> gr.LinePlot:
         x="step",
         y="loss",
         color="line",
-        color_map={"each step": "#9ca3af", "smoothed": "#2563eb"},
+        color_map={"each step": "#9ca3af", "smoothed": "#2563eb", "kept apart": "#d97706"},
         x_title="Step",
         y_title="Loss",
         color_title="Loss",
@@ -96,6 +96,8 @@ def _facts(view: RunView) -> str:
         ("Loss (smoothed)", wording.number(view.smoothed_loss)),
         ("Learning rate", wording.number(view.lr)),
     ]
+    if view.evaluations:
+        pairs.append(("Loss (kept apart)", wording.number(view.evaluations[-1].loss)))
     if view.peak_vram_gb:
         pairs.append(("Peak VRAM", f"{view.peak_vram_gb:.1f} GB"))
     return markup.facts(pairs)
@@ -107,16 +109,18 @@ def _warnings(view: RunView) -> str:
 
 
 def curve(view: RunView) -> pd.DataFrame | None:
-    """At most `MAX_POINTS` steps, each with its loss and the smoothed one; None before the first step."""
+    """At most `MAX_POINTS` steps, each with its loss and the smoothed one, and the loss on pictures that are
+    kept apart; None before the first step.
+    """
     if not view.curve:
         return None
     stride = -(-len(view.curve) // MAX_POINTS)
-    points = view.curve[::stride]
+    points, apart = view.curve[::stride], view.evaluations[-MAX_POINTS:]
     return pd.DataFrame(
         {
-            "step": [p.step for p in points] * 2,
-            "loss": [p.loss for p in points] + [p.smoothed_loss for p in points],
-            "line": ["each step"] * len(points) + ["smoothed"] * len(points),
+            "step": [p.step for p in points] * 2 + [p.step for p in apart],
+            "loss": [p.loss for p in points] + [p.smoothed_loss for p in points] + [p.loss for p in apart],
+            "line": ["each step"] * len(points) + ["smoothed"] * len(points) + ["kept apart"] * len(apart),
         }
     )
 
