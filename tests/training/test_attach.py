@@ -1,0 +1,79 @@
+"""A run that starts from a file: from a checkpoint, or from an export in either dialect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.adapters.small import shaken
+from tests.training.conftest import plan_of
+from tuner.errors import CheckpointMismatch, SettingsInvalid, TunerError
+from tuner.flux.objective import Conditions, predict_velocity
+from tuner.settings.run import RunSettings
+from tuner.training.hardware import find_hardware
+from tuner.training.prepare import load_with_adapter
+
+
+def starting(settings: RunSettings, **choice: object) -> RunSettings:
+    return replace(settings, adapter=replace(settings.adapter, **choice))
+
+
+@torch.no_grad()
+def output(transformer: torch.nn.Module) -> torch.Tensor:
+    dice = torch.Generator().manual_seed(3)
+    width = transformer.config.joint_attention_dim
+    noisy = torch.randn(1, 16, 8, 8, generator=dice)
+    prompts = Conditions(torch.randn(1, width, generator=dice), torch.randn(1, 6, width, generator=dice))
+    return predict_velocity(transformer.eval(), noisy, torch.tensor([0.4]), prompts, torch.ones(1))
+
+
+@pytest.mark.parametrize("init", ["default", "pissa"])
+def test_a_run_starts_where_the_file_ends(init: str, settings: RunSettings, tmp_path: Path) -> None:
+    hardware = find_hardware(settings, lambda _: None)
+    transformer, adapter = load_with_adapter(starting(settings, lora_init_type=init), hardware)
+    path = tmp_path / "lora.safetensors"
+    save_file(shaken(adapter).tensors(), path)
+    begun, _ = load_with_adapter(starting(settings, init_lora=str(path), lora_rank=9), hardware)
+    assert torch.allclose(output(begun), output(transformer), atol=1e-5)
+
+
+def test_an_export_without_alpha_is_taken_at_full_strength(settings: RunSettings, tmp_path: Path) -> None:
+    hardware = find_hardware(settings, lambda _: None)
+    transformer, adapter = load_with_adapter(starting(settings, lora_alpha=None), hardware)
+    tensors = shaken(adapter).tensors()
+    path = tmp_path / "lora.safetensors"
+    save_file({key: one for key, one in tensors.items() if not key.endswith(".alpha")}, path)
+    begun, _ = load_with_adapter(starting(settings, init_lora=str(path), lora_alpha=1.0), hardware)
+    assert torch.equal(output(begun), output(transformer))
+
+
+def test_every_key_of_the_file_must_have_its_place(settings: RunSettings, tmp_path: Path) -> None:
+    hardware = find_hardware(settings, lambda _: None)
+    _, adapter = load_with_adapter(settings, hardware)
+    path = tmp_path / "lora.safetensors"
+    save_file({**adapter.tensors(), "transformer.elsewhere.alpha": torch.tensor(1.0)}, path)
+    with pytest.raises(CheckpointMismatch, match="1 tensors differ, the first is 'transformer.elsewhere"):
+        load_with_adapter(starting(settings, init_lora=str(path)), hardware)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(TunerError, match="is not complete"):
+        load_with_adapter(starting(settings, init_lora=str(path)), hardware)
+
+
+def test_the_count_goes_on_from_the_files_step(settings: RunSettings, tmp_path: Path) -> None:
+    hardware = find_hardware(settings, lambda _: None)
+    _, adapter = load_with_adapter(settings, hardware)
+    path = tmp_path / "lora.safetensors"
+    save_file(adapter.tensors(), path, {"global_step": "4"})
+    begun = plan_of(starting(settings, init_lora=str(path)))
+    assert begun.first_step == 4 and begun.resume_from is None
+    assert "The count begins at step 4, as far as 'init_lora' was trained." in begun.notes
+    assert plan_of(starting(settings, init_lora=str(path), init_lora_step=0)).first_step == 0
+    save_file(adapter.tensors(), path, {"global_step": "6"})
+    with pytest.raises(SettingsInvalid, match="has 6 steps behind it already") as refused:
+        plan_of(starting(settings, init_lora=str(path)))
+    assert refused.value.problems[0].change == {"adapter.init_lora_step": 0}
+    assert load_file(path)
