@@ -12,10 +12,11 @@ import torch
 from lycoris.wrapper import LycorisNetwork
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.export.adapters import linear_names, tiny_transformer
+from tuner.export.loader import Slot, patched, patches, slots
 
 PRESET: dict[str, Any] = {
     "enable_conv": False,
@@ -169,3 +170,30 @@ def _lycoris(transformer: nn.Module, modules: list[str], options: Mapping[str, A
     found = {key: value.detach().clone().contiguous() for key, value in network.state_dict().items()}
     config = {"algo": options["network_module"], "bypass_mode": options.get("bypass_mode", False)}
     save_file(found, path, metadata={"lycoris_config": json.dumps(config)})
+
+
+def changes_of(path: Path, dialect: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file changes of a transformer's `parameters`, by the names of diffusers."""
+    found, strange = patches(load_file(path), dialect)
+    assert strange == []
+    changes = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for patch in found:
+        kind = "bias" if patch.slot.parameter.endswith(".bias") else "weight"
+        inside = [
+            name for name, slot in slots().items() if _holds(patch.slot, slot) and f"{name}.{kind}" in changes
+        ]
+        inside.sort(key=lambda name: slots()[name].start)
+        pieces = [_halves(parameters[f"{name}.{kind}"], slots()[name].turned) for name in inside]
+        whole = torch.cat(pieces)
+        difference = patched(patch, whole) - whole
+        for name, piece in zip(inside, difference.split([len(piece) for piece in pieces]), strict=True):
+            changes[f"{name}.{kind}"] = _halves(piece, slots()[name].turned)
+    return changes
+
+
+def _holds(outer: Slot, inner: Slot) -> bool:
+    return outer.parameter.removesuffix(".bias") == inner.parameter and (not outer.length or outer == inner)
+
+
+def _halves(rows: Tensor, turned: bool) -> Tensor:
+    return torch.cat(rows.chunk(2)[::-1]) if turned else rows

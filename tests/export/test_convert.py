@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.export.algorithms import GROUPS, RECIPES, Made, Recipe, inputs, make
+from tests.export.algorithms import GROUPS, RECIPES, Made, Recipe, changes_of, inputs, make
 from tuner.errors import TunerError
 from tuner.export import catalog
 from tuner.export.check import TOLERANCE
 from tuner.export.convert import notes
-from tuner.export.loader import Slot, patched, patches, slots
 from tuner.export.source import Trained, read
 from tuner.export.write import export
 
@@ -35,33 +34,12 @@ def made_of(name: str, made: dict[str, Made], folder: Path) -> Made:
 
 def effects_of(path: Path, dialect: str, made: Made) -> dict[str, Tensor]:
     """What each layer answers to the fixed inputs with the file loaded, minus what it answers without."""
-    found, strange = patches(load_file(path), dialect)
-    assert strange == []
-    changes = {name: torch.zeros_like(value) for name, value in made.parameters.items()}
-    for patch in found:
-        inside = [
-            name for name, slot in slots().items() if _holds(patch.slot, slot) and f"{name}.weight" in changes
-        ]
-        kind = "bias" if patch.slot.parameter.endswith(".bias") else "weight"
-        inside.sort(key=lambda name: slots()[name].start)
-        pieces = [_halves(made.parameters[f"{name}.{kind}"], slots()[name].turned) for name in inside]
-        whole = torch.cat(pieces)
-        difference = patched(patch, whole) - whole
-        for name, piece in zip(inside, difference.split([len(piece) for piece in pieces]), strict=True):
-            changes[f"{name}.{kind}"] = _halves(piece, slots()[name].turned)
+    changes = changes_of(path, dialect, made.parameters)
     return {
         name: inputs(changes[f"{name}.weight"].shape[1]) @ changes[f"{name}.weight"].T
         + changes[f"{name}.bias"]
         for name in made.effects
     }
-
-
-def _holds(outer: Slot, inner: Slot) -> bool:
-    return outer.parameter.removesuffix(".bias") == inner.parameter and (not outer.length or outer == inner)
-
-
-def _halves(rows: Tensor, turned: bool) -> Tensor:
-    return torch.cat(rows.chunk(2)[::-1]) if turned else rows
 
 
 CASES = [(name, dialect) for name, recipe in RECIPES.items() for dialect in recipe.dialects]

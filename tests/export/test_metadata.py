@@ -15,8 +15,10 @@ from tests.export.adapters import adapter_tensors, linear_names, tiny_transforme
 from tuner.export import private
 from tuner.export.metadata import metadata
 from tuner.export.write import MAX_HEADER_BYTES, export
+from tuner.files import five
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings
+from tuner.settings.sampling import SamplePrompt
 
 
 def settings_with(**sections: dict[str, Any]) -> RunSettings:
@@ -174,7 +176,12 @@ def test_nothing_private_in_the_header(secret: str) -> None:
     planted = replace(
         planted, saving=saving, datasets=(dataset,), environment={"HF_TOKEN": secret}, lycoris={"x": secret}
     )
-    header = json.dumps(metadata(planted, 1), ensure_ascii=False).replace("\\\\", "\\")
+    planted = replace(planted, library=(SamplePrompt(secret, secret), SamplePrompt("a", secret)))
+    documents = {**five.documents_of(five.texts_of(planted), {}), "config.env": dict(planted.environment)}
+    documents["config.json"] |= {"unknown": secret, "nested": {"deep": [secret, {"er": secret}]}}
+    header = json.dumps(metadata(planted, 1, documents=documents), ensure_ascii=False)
+    for _ in range(3):  # the recipe is JSON within JSON
+        header = header.replace("\\\\", "\\")
     assert planted.saving.modelspec_comment == planted.model.pretrained_model_name_or_path == secret
     assert secret not in header and "anna" not in header.lower() and "planted" not in header
 

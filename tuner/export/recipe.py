@@ -13,21 +13,10 @@ LONGEST = 100_000
 """Characters of the whole recipe; a larger one goes without its largest file."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_PLACES = {
-    "dir",
-    "dirs",
-    "path",
-    "paths",
-    "root",
-    "folder",
-    "file",
-    "library",
-    "config",
-    "url",
-    "uri",
-    "bucket",
-}
-_SECRETS = {"token", "secret", "password", "credential", "credentials", "webhook", "key", "auth", "username"}
+_FILE = re.compile(r"\S*[\\/]\S*\.[A-Za-z]\w{1,10}")
+_PLACES = {"dir", "path", "root", "folder", "file", "library", "config", "url", "uri", "bucket"}
+_SECRETS = {"token", "secret", "password", "credentials", "webhook", "key", "auth", "username"}
+"""Words in the names of settings that say where something lies, and of such that nobody may read."""
 
 
 def recipe(documents: Mapping[str, Any]) -> str:
@@ -63,6 +52,6 @@ def _may_be_told(key: str, value: Any) -> bool:
     if not isinstance(value, str):
         return True
     words = set(re.split(r"[_\W]+", key.lower()))
-    if words & _SECRETS or is_private(value):
+    if words & _SECRETS or is_private(value) or _FILE.fullmatch(value):
         return False
     return not words & _PLACES or ("pretrained" in words and hub_name(value) is not None)
