@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
-def tiny_transformer() -> FluxTransformer2DModel:
-    """2 double and 2 single blocks, width 64, random."""
+def tiny_transformer(num_blocks: int = 2) -> FluxTransformer2DModel:
+    """So many double and as many single blocks, width 64, random."""
     torch.manual_seed(11)
     return FluxTransformer2DModel(
         in_channels=64,
-        num_layers=2,
-        num_single_layers=2,
+        num_layers=num_blocks,
+        num_single_layers=num_blocks,
         attention_head_dim=32,
         num_attention_heads=2,
         joint_attention_dim=48,

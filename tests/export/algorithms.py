@@ -105,9 +105,9 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def make(recipe: Recipe, folder: Path) -> Made:
+def make(recipe: Recipe, folder: Path, num_blocks: int = 1) -> Made:
     """Every Linear layer trained; `effects` are answers to fixed inputs, (5, in) -> (5, out) by module."""
-    transformer = tiny_transformer()
+    transformer = tiny_transformer(num_blocks)
     for parameter in transformer.parameters():
         parameter.requires_grad_(False)
         if parameter.dim() == 1:  # biases are zero in some layers

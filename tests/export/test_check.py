@@ -22,7 +22,7 @@ Harm = Callable[[dict[str, Tensor]], None]
 
 @pytest.fixture(scope="module")
 def dora(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make(RECIPES["DoRA"], tmp_path_factory.mktemp("dora"))
+    return make(RECIPES["DoRA"], tmp_path_factory.mktemp("dora"), num_blocks=2)
 
 
 def judged(made: Made, file: Path, dialect: str = "comfyui") -> str:

@@ -53,7 +53,7 @@ def test_a_file_does_what_was_trained(
     one = made_of(name, made, tmp_path)
     report = export(one.path, tmp_path / "out.safetensors", dialect, dtype, base=one.parameters.get)
     number = len(load_file(report.path))
-    assert report.verdict.sentence.startswith(f"{number} of {number} tensors will load; 50 of 50 layers")
+    assert report.verdict.sentence.startswith(f"{number} of {number} tensors will load; 30 of 30 layers")
     got = effects_of(report.path, dialect, one)
     for group, pattern in GROUPS.items():
         modules = [module for module in one.effects if re.fullmatch(pattern, module)]
