@@ -7,6 +7,7 @@ import pytest
 
 from tuner.events import (
     CheckpointSaved,
+    Evaluated,
     Event,
     Exported,
     Paused,
@@ -50,6 +51,7 @@ def whole_run(num_steps: int = 10) -> list[Event]:
         PhaseSkipped(name="latents", why="all 8 are cached"),
         PhaseStarted(name="train", total=num_steps),
         SampleReady(step=0, name="red", prompt="a sks", seed=1, path="s0.png"),
+        Evaluated(step=0, loss=0.7),
         *(step(n) for n in range(1, num_steps + 1)),
         CheckpointSaved(step=num_steps, path="checkpoint-10"),
         Exported(dialect="comfyui", path="cat.safetensors", num_tensors=6),
@@ -111,6 +113,7 @@ def test_a_resumed_run_keeps_what_was_there_up_to_its_first_step():
         started(),
         *(step(n) for n in range(1, 8)),
         CheckpointSaved(step=5, path="checkpoint-5"),
+        *(Evaluated(step=n, loss=1 / (n + 1)) for n in (0, 4, 4, 7)),
         SampleReady(step=5, name="red", prompt="", seed=1, path="s5.png"),
         SampleReady(step=7, name="red", prompt="", seed=1, path="s7.png"),
         Warned(text="old"),
@@ -121,6 +124,7 @@ def test_a_resumed_run_keeps_what_was_there_up_to_its_first_step():
     assert [p.step for p in view.curve] == [1, 2, 3, 4, 5]
     assert [s.path for s in view.samples] == ["s5.png"]
     assert view.checkpoints == ((5, "checkpoint-5"),)
+    assert view.evaluations == ((0, 1.0), (4, 0.2))
     assert view.sequence == len(before) + 1
 
 

@@ -300,3 +300,12 @@ def test_a_lycoris_file_in_the_working_folder_counts_only_where_it_is_asked_for(
     (tmp_path / "config" / "lycoris_config.json").write_text(json.dumps(LOKR), encoding="utf-8")
     assert load_all(write()).settings.lycoris == {}
     assert load_all(write({"lora_type": "lycoris"})).settings.lycoris == LOKR
+
+
+@pytest.mark.parametrize(("config", "said"), [({}, True), ({"eval_steps_interval": 5}, False)])
+def test_pictures_that_are_kept_apart_are_said_so(write: Write, config: dict[str, int], said: bool) -> None:
+    folder = write(config)
+    path = folder / "multidatabackend.json"
+    apart = {"id": "apart", "dataset_type": "eval", "instance_data_dir": "apart", "instance_prompt": "a cat"}
+    path.write_text(json.dumps([*json.loads(path.read_text(encoding="utf-8")), apart]), encoding="utf-8")
+    assert any("'apart' is kept apart" in note for note in load_all(folder).notes) is said

@@ -104,6 +104,18 @@ def test_resume_with_the_mean_equals_no_break_bit_for_bit(
     assert not _same(last / ADAPTER_FILE, last / EMA_ADAPTER_FILE)
 
 
+def test_a_save_in_between_changes_no_bit_of_a_schedule_free_run(quiet: RunSettings, tmp_path: Path) -> None:
+    """It hands over its average and goes on from its training point; the unbroken run saves nothing there."""
+    chosen = _saving(quiet, checkpoint_step_interval=0)
+    whole, broken = (_saving(chosen, output_dir=str(tmp_path / name)) for name in ("whole", "broken"))
+    changes: dict[str, object] = {"optimizer": "adamw_schedulefree", "use_ema": True}
+    unbroken = _run(whole, **changes)
+    parts = [_run(broken, max_train_steps=3, **changes), _run(broken, **changes)]
+    assert [loss for said in parts for loss in _losses(said)] == _losses(unbroken)
+    for file in (ADAPTER_FILE, EMA_ADAPTER_FILE, "optimizer.safetensors"):
+        assert _same(*(_folder(one) / "checkpoint-6" / file for one in (whole, broken)))
+
+
 def test_the_mean_changes_no_loss_and_is_exported_beside_the_lora(quiet: RunSettings, tmp_path: Path) -> None:
     with_mean, without = _run(_with_ema(_saving(quiet, output_dir=str(tmp_path / "ema")))), _run(quiet)
     assert _losses(with_mean) == _losses(without)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tuner.events import PhaseStarted, RunStarted, SampleReady, StepDone, Warned
+from tuner.events import Evaluated, PhaseStarted, RunStarted, SampleReady, StepDone, Warned
 from tuner.files.run_folder import RunFolder
 from tuner.ui import train_tab, wording
 from tuner.view import RunView, from_events
@@ -40,6 +40,15 @@ def test_a_long_curve_is_thinned() -> None:
     assert len(curve) <= 2 * train_tab.MAX_POINTS
     assert set(curve["line"]) == {"each step", "smoothed"}
     assert train_tab.curve(RunView()) is None
+
+
+def test_the_loss_of_pictures_that_are_kept_apart_is_a_line_of_its_own() -> None:
+    view = from_events([STARTED, *steps(9), *(Evaluated(step=n, loss=0.25) for n in (0, 5))])
+    curve = train_tab.curve(view)
+    assert curve is not None
+    line = curve[curve["line"] == "kept apart"]
+    assert (list(line["step"]), list(line["loss"])) == ([0, 5], [0.25, 0.25])
+    assert "Loss (kept apart)" in train_tab.progress(view, stopping=False)
 
 
 def test_samples_are_a_row_a_step_the_baseline_on_top(tmp_path) -> None:
