@@ -11,6 +11,10 @@ class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
 
 
+class InvalidCxxCompiler(RuntimeError):
+    """Named as torch names its own."""
+
+
 class GatedRepoError(OSError):
     """Named as huggingface_hub names its own."""
 
@@ -29,6 +33,10 @@ TABLE = [
     (OSError(errno.ENOSPC, "No space left on device"), errors.DiskFull),
     (RuntimeError("No viable backend for scaled_dot_product_attention was found."), errors.TunerError),
     (ValueError("`attn_mask` is not supported for native flash attention"), errors.TunerError),
+    (
+        InvalidCxxCompiler("No working C++ compiler found in torch._inductor.config.cpp.cxx"),
+        errors.TunerError,
+    ),
     (RuntimeError("CUDA error: an illegal memory access was encountered"), errors.GpuLost),
     (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), errors.GpuLost),
     (GatedRepoError("403 Client Error. Cannot access gated repo for url ..."), errors.ModelGated),

@@ -196,6 +196,13 @@ _FOREIGN: tuple[tuple[_Test, Callable[[BaseException], TunerError]], ...] = (
         ),
     ),
     (
+        _named("InductorError", "BackendCompilerFailed", "InvalidCxxCompiler", "TritonMissing"),
+        lambda _: TunerError(
+            "The model could not be compiled on this computer.",
+            Advice("Train without compiling.", {"optimization.dynamo_backend": "no"}),
+        ),
+    ),
+    (
         _says("cuda error", "cudnn_status", "cublas_status"),
         lambda _: GpuLost(
             "The graphics card stopped answering.",

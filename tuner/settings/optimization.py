@@ -10,6 +10,12 @@ from tuner.settings.fields import setting
 ANY_SEED = -1
 """A run that begins draws its own seed, and keeps it when it goes on."""
 
+FOREIGN_COMPILERS = (
+    "aot_ts_nvfuser", "nvprims_nvfuser", "cudagraphs", "ofi", "fx2trt", "onnxrt", "tensorrt",
+    "aot_torchxla_trace_once", "torchxla_trace_once", "ipex", "tvm", "hpu_backend",
+)  # fmt: skip
+"""The other names that accelerate knows."""
+
 ONE_CARD = (
     "one card trains, so a step sees train_batch_size x gradient_accumulation_steps pictures; "
     "the number stays in the file"
@@ -196,9 +202,13 @@ class Optimization:
     dynamo_backend: str = setting(
         "no",
         "Compile",
-        "Compiles the model before training.",
+        "Compiles the blocks of the model: quicker steps, after a first one that takes minutes; 'inductor' "
+        "needs a C++ compiler.",
         level="expert",
-        moot="the model is not compiled; what is learned is the same",
+        choices=("no", "inductor", "eager", "aot_eager", *FOREIGN_COMPILERS),
+        built=("no", "inductor", "eager", "aot_eager"),
+        why=dict.fromkeys(FOREIGN_COMPILERS, "that compiler does not come with PyTorch, or cannot train"),
+        instead=dict.fromkeys(FOREIGN_COMPILERS, "inductor"),
     )
 
     @property

@@ -42,6 +42,8 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
             memory.gradient_checkpointing_interval or 1,
         )
     choice = settings.optimization
+    if choice.dynamo_backend != "no":
+        transformer.compile_repeated_blocks(backend=choice.dynamo_backend)
     optimizer = optimizers.build(
         choice.optimizer, adapter.parameters(), base_rate(settings), _options(settings)
     )
