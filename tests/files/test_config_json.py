@@ -89,6 +89,7 @@ def test_a_key_that_was_cut_short() -> None:
     """As SimpleTuner takes it; what could mean two settings, or is no word of two parts, is not guessed."""
     found, said = read({"--lora_ran": 8, "flux_guidance": 2, "see": 3}, {})
     assert found.values == {"lora_rank": 8}
+    assert not any("'learning_rate'" in one for one in read({"learning_rat": 1e-5}, {})[1] if "given" in one)
     assert "config.json: '--lora_ran' is read as 'lora_rank'." in said
     assert set(found.unused) == {"flux_guidance", "see"}
     before, after = build({"lora_rank": 8}), build({"lora_rank": 32})
@@ -138,7 +139,7 @@ def test_several_cards_are_passed_on_and_said() -> None:
     made = settings({}, {"TRAINING_NUM_PROCESSES": "2", "TRAINING_DYNAMO_BACKEND": "inductor"})
     assert (made.optimization.num_processes, made.optimization.dynamo_backend) == (2, "inductor")
     assert notes({}, {"TRAINING_NUM_PROCESSES": "2"}) == [
-        "config.json: 'num_processes' makes no difference here: one card trains, so a step sees "
+        "config.env: 'num_processes' makes no difference here: one card trains, so a step sees "
         "train_batch_size x gradient_accumulation_steps pictures; the number stays in the file."
     ]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import tuner.files.env_file as env_file
 from tuner.files.codec import Decoded, bare, decode, encode, notes, plain
 from tuner.files.lycoris_json import plain_lora
 from tuner.settings import useless
@@ -44,18 +45,24 @@ def read(
     """The values of the document, with those of config.env where the document has no word of its own, and
     with 'lora_type' where only `lycoris` tells it. `texts` are files that values may name.
     """
-    twins = {key: environment[name] for name, key in TWINS.items() if name in environment}
-    own = {bare(key) for key, value in document.items() if value is not None}
     whole = {key: with_variables(raw, environment) for key, raw in migrated(document).items()}
     whole |= {key: texts[name] for key, name in named_files(whole).items() if name in texts}
     found = decode(whole, specs(), abbreviations=True)
-    inherited = decode({k: v for k, v in twins.items() if k not in own}, specs())
-    found.problems += inherited.problems
+    twins = {key: environment[name] for name, key in TWINS.items() if name in environment}
+    inherited = decode({k: v for k, v in twins.items() if k not in found.values}, specs())
     told = inherited.values | found.values
     if lycoris and "lora_type" not in told and not plain_lora(told):
         found.filled = {"lora_type": "lycoris"}
+    sentences = [
+        *_filled_in(told, found.filled),
+        *notes(NAME, found, specs(), useless.CONFIG),
+        *notes(env_file.NAME, inherited, specs(), NOTHING),
+        *_contradictions(found, twins),
+        *_unusable_values(document),
+    ]
+    found.problems += inherited.problems
     found.values = told | found.filled
-    return found, _notes(found, own | set(twins), document, twins)
+    return found, sentences
 
 
 def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,23 +145,26 @@ def write(
     )
 
 
-def _notes(found: Decoded, own: set[str], document: Mapping[str, Any], twins: Mapping[str, str]) -> list[str]:
-    told = [
-        f"{NAME}: '{spec.name}' is not given; {shown(spec.default)} is used."
-        for spec in specs()
-        if spec.required and not own & set(spec.keys)
-    ]
-    if not own & {"max_train_steps", "num_train_epochs"}:
-        told.append(f"{NAME}: neither 'max_train_steps' nor 'num_train_epochs' is given; 1 epoch is trained.")
-    told += [
-        f"{NAME}: '{name}' is not given; {shown(value)} is used, because there is a lycoris_config.json."
-        for name, value in found.filled.items()
-    ]
-    told += notes(NAME, found, specs(), useless.CONFIG)
+def _filled_in(told: Mapping[str, Any], filled: Mapping[str, Any]) -> Iterator[str]:
+    for spec in specs():
+        if spec.required and spec.name not in told:
+            yield f"{NAME}: '{spec.name}' is not given; {shown(spec.default)} is used."
+    if not told.keys() & {"max_train_steps", "num_train_epochs"}:
+        yield f"{NAME}: neither 'max_train_steps' nor 'num_train_epochs' is given; 1 epoch is trained."
+    for name, value in filled.items():
+        reason = "because there is a lycoris_config.json"
+        yield f"{NAME}: '{name}' is not given; {shown(value)} is used, {reason}."
+
+
+def _contradictions(found: Decoded, twins: Mapping[str, str]) -> Iterator[str]:
     for key, value in twins.items():
-        if key in own and key in found.values and str(found.values[key]) != value:
-            told.append(
-                f"{NAME} says {shown(found.values[key])} for '{key}' and config.env {value}; {NAME} counts."
-            )
-    unusable = {key: _unusable(bare(key), value) for key, value in document.items()}
-    return [*told, *(f"{NAME}: '{key}' {sentence}." for key, sentence in unusable.items() if sentence)]
+        own = found.values.get(key)
+        if own is not None and str(own) != value:
+            yield f"{NAME} says {shown(own)} for '{key}' and {env_file.NAME} {value}; {NAME} counts."
+
+
+def _unusable_values(document: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in document.items():
+        sentence = _unusable(bare(key), value)
+        if sentence:
+            yield f"{NAME}: '{key}' {sentence}."
