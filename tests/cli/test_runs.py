@@ -200,6 +200,24 @@ def test_practice_takes_a_precision(call, trainer, painter, practice_recipe):
     assert call("practice", "--precision", "int8-torchao").code == 2
 
 
+def test_practice_takes_a_lycoris_file_and_a_learning_rate(tmp_path, call, trainer, painter, practice_recipe):
+    trainer(stops_halfway)
+    path = tmp_path / "lokr.json"
+    assert call("practice", "--lycoris", path).code == 2
+    path.write_text('{"algo": "lokr"}', encoding="utf-8")
+    assert call("practice", "--lycoris", path, "--learning-rate", "0.004").code == 3
+    assert practice_recipe == [
+        (
+            "practice",
+            {
+                "optimization.learning_rate": 0.004,
+                "adapter.lora_type": "lycoris",
+                "lycoris": {"algo": "lokr"},
+            },
+        )
+    ]
+
+
 def test_practice_after_a_failure_begins_afresh(workplace, call, trainer, painter, practice_recipe):
     def diverge(plan, emit, control):
         stops_halfway(plan, lambda event: None, control)

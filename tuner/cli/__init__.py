@@ -53,6 +53,10 @@ COMMANDS: tuple[Command, ...] = (
         (
             _argument("--seed", type=int, metavar="N", help="seed of the training"),
             _argument("--precision", choices=precisions.working(), help="how the frozen model is stored"),
+            _argument(
+                "--lycoris", type=Path, metavar="FILE", help="a lycoris_config.json to train by, not a LoRA"
+            ),
+            _argument("--learning-rate", type=float, metavar="X", help="instead of the recipe's"),
         ),
     ),
     Command("check", "Read all files and pictures, and say what is wrong.", commands.check, (DIR,)),

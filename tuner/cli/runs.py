@@ -34,11 +34,7 @@ def train(arguments: Namespace) -> int:
 def practice(arguments: Namespace) -> int:
     """The whole job on the embedded practice model, and what was learned."""
     session, shown, folder = Session(Path.cwd()), display(), RunFolder(PRACTICE)
-    asked = {
-        "optimization.seed": arguments.seed,
-        "memory.base_model_precision": arguments.precision,
-    }
-    change = {path: value for path, value in asked.items() if value is not None}
+    change = _asked(arguments)
     if not _goes_on(folder, change):
         if folder.checkpoints():
             set_aside(folder)
@@ -60,6 +56,18 @@ def practice(arguments: Namespace) -> int:
     ]
     report(arguments, {**_record(session), **marks, "lora": str(lora), "sheet": str(sheet)}, lines)
     return 0
+
+
+def _asked(arguments: Namespace) -> dict[str, Any]:
+    """The arguments of `practice` as changes of its recipe, by dotted path."""
+    asked = {
+        "optimization.seed": arguments.seed,
+        "optimization.learning_rate": arguments.learning_rate,
+        "memory.base_model_precision": arguments.precision,
+    }
+    if arguments.lycoris is not None:
+        asked |= {"adapter.lora_type": "lycoris", "lycoris": files.read_lycoris(arguments.lycoris)}
+    return {path: value for path, value in asked.items() if value is not None}
 
 
 def _execute(session: Session, config: Path, shown: Display) -> int:

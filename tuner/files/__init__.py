@@ -2,5 +2,6 @@
 
 from tuner.files.change import changed
 from tuner.files.folder import Loaded, config_folder, load_all, save_all
+from tuner.files.lycoris_json import read_lycoris
 
-__all__ = ["Loaded", "changed", "config_folder", "load_all", "save_all"]
+__all__ = ["Loaded", "changed", "config_folder", "load_all", "read_lycoris", "save_all"]

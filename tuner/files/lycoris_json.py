@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from tuner.errors import ConfigFileBroken
+from tuner.files.documents import parse_json, read_text
 
 NAME = "lycoris_config.json"
 OF_A_PLAIN_LORA = (
@@ -13,6 +17,14 @@ OF_A_PLAIN_LORA = (
     "use_dora",
     "peft_lora_mode",
 )
+
+
+def read_lycoris(path: Path) -> dict[str, Any]:
+    """Of a file anywhere; raises ConfigFileBroken."""
+    if not path.is_file():
+        raise ConfigFileBroken(f"There is no file '{path}'.")
+    document: dict[str, Any] = parse_json(read_text(path), dict, path)
+    return document
 
 
 def plain_lora(told: Mapping[str, Any]) -> str:
