@@ -51,6 +51,7 @@ def everything(settings: RunSettings, pictures: Path, tmp_path: Path) -> RunSett
             input_perturbation=0.2,
             input_perturbation_steps=5,
             loss_type="huber",
+            tread_config={"routes": [{"selection_ratio": 0.5, "start_layer_idx": 1, "end_layer_idx": -1}]},
         ),
         optimization=replace(settings.optimization, optimizer="adamw_schedulefree", seed=-1),
         sampling=replace(settings.sampling, validation_disable=True),
@@ -83,7 +84,12 @@ def test_a_resumed_run_keeps_its_drawn_seed_and_every_chance(
 
 
 def test_pictures_that_hold_the_model_teach_nothing_new(everything: RunSettings, tmp_path: Path) -> None:
-    """Without dropout an untrained adapter says what the model says, so that nothing is left to learn."""
+    """Without dropout and TREAD an untrained adapter says what the model says, so that nothing is left to learn."""
     *_, held = everything.datasets
-    adapter = replace(everything.adapter, lora_dropout=0.0)
-    assert _losses(replace(everything, datasets=(held,), adapter=adapter), tmp_path / "held") == [0.0] * 6
+    exact = replace(
+        everything,
+        datasets=(held,),
+        adapter=replace(everything.adapter, lora_dropout=0.0),
+        objective=replace(everything.objective, tread_config=None),
+    )
+    assert _losses(exact, tmp_path / "held") == [0.0] * 6
