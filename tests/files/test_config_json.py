@@ -109,14 +109,6 @@ def test_older_switches_keep_their_place_in_the_order() -> None:
     assert late.optimization.strict_epoch_limit is False
 
 
-def test_a_seed_for_every_run_anew() -> None:
-    assert settings({"seed": -1}).optimization.seed is None
-    assert notes({"--seed": "-1"}) == [
-        "config.json: '--seed' is -1, which means another seed for each run; 0 is taken, "
-        "so that the run can be made again."
-    ]
-
-
 def test_null_leaves_the_word_to_config_env() -> None:
     assert settings({"mixed_precision": None}, {"MIXED_PRECISION": "no"}).model.mixed_precision == "no"
 

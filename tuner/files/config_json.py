@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,8 @@ from tuner.settings.run import SECTIONS, RunSettings, specs
 from tuner.settings.values import NO, YES, shown
 
 NAME = "config.json"
-
-
 OLDER = {"vae_cache_preprocess": "vae_cache_ondemand", "ignore_final_epochs": "strict_epoch_limit"}
 """Older switches, and today's with the opposite meaning."""
-UNUSABLE: dict[str, tuple[Callable[[str], bool], str]] = {
-    "pretrained_vae_model_name_or_path": (
-        lambda text: "sdxl" in text,
-        "names a VAE of SDXL, which FLUX cannot use; the model's own is taken",
-    ),
-    "seed": (
-        lambda text: text.strip() == "-1",
-        "is -1, which means another seed for each run; 0 is taken, so that the run can be made again",
-    ),
-}
-"""Values that mean "unset" here, with what is said about it."""
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -58,7 +45,11 @@ def read(
         *notes(NAME, found, specs(), useless.CONFIG),
         *notes(env_file.NAME, inherited, specs(), NOTHING),
         *_contradictions(found, twins),
-        *_unusable_values(document),
+        *(
+            f"{NAME}: '{key}' names a VAE of SDXL, which FLUX cannot use; the model's own is taken."
+            for key, value in document.items()
+            if _of_sdxl(bare(key), value)
+        ),
     ]
     found.problems += inherited.problems
     found.values = told | found.filled
@@ -73,7 +64,7 @@ def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
         if name in OLDER and value is not None:
             result[OLDER[name]] = _turned_round(value)
         else:
-            result[key] = None if _unusable(name, value) else value
+            result[key] = None if _of_sdxl(name, value) else value
     return result
 
 
@@ -82,10 +73,9 @@ def _turned_round(value: Any) -> Any:
     return "false" if word in YES else "true" if word in NO else value
 
 
-def _unusable(name: str, value: Any) -> str:
-    """What is to be said about a value that counts as unset, or ""."""
-    test, sentence = UNUSABLE.get(name, (None, ""))
-    return sentence if test and value is not None and test(str(value)) else ""
+def _of_sdxl(name: str, value: Any) -> bool:
+    """The VAE that old templates name, and that is SimpleTuner's own default."""
+    return name == "pretrained_vae_model_name_or_path" and "sdxl" in str(value)
 
 
 def with_variables(raw: Any, environment: Mapping[str, str]) -> Any:
@@ -161,10 +151,3 @@ def _contradictions(found: Decoded, twins: Mapping[str, str]) -> Iterator[str]:
         own = found.values.get(key)
         if own is not None and str(own) != value:
             yield f"{NAME} says {shown(own)} for '{key}' and {env_file.NAME} {value}; {NAME} counts."
-
-
-def _unusable_values(document: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in document.items():
-        sentence = _unusable(bare(key), value)
-        if sentence:
-            yield f"{NAME}: '{key}' {sentence}."
