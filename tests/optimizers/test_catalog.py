@@ -11,7 +11,7 @@ import torch
 
 from tests.optimizers.problem import lora_pair, loss_of, train
 from tuner.errors import BackendMissing, TunerError
-from tuner.optimizers import catalog
+from tuner.optimizers import catalog, refused
 
 ROWS = pytest.mark.parametrize("row", catalog.OPTIMIZERS, ids=lambda row: row.name)
 FORMATS = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
@@ -86,8 +86,8 @@ def test_muon_wants_matrices() -> None:
 
 
 def test_refused_names_lead_to_a_row() -> None:
-    assert not {one.name for one in catalog.REFUSED} & set(catalog.names())
-    assert {one.instead for one in catalog.REFUSED} | set(catalog.RENAMED.values()) <= set(catalog.names())
+    assert not {one.name for one in refused.REFUSED} & set(catalog.names())
+    assert {one.instead for one in refused.REFUSED} | set(refused.RENAMED.values()) <= set(catalog.names())
 
 
 def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

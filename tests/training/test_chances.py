@@ -84,7 +84,7 @@ def test_a_resumed_run_keeps_its_drawn_seed_and_every_chance(
 
 
 def test_pictures_that_hold_the_model_teach_nothing_new(everything: RunSettings, tmp_path: Path) -> None:
-    """Without dropout and TREAD an untrained adapter says what the model says, so that nothing is left to learn."""
+    """Without dropout and TREAD an untrained adapter says what the model says: nothing is left to learn."""
     *_, held = everything.datasets
     exact = replace(
         everything,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.optimizers import catalog, schedules
+from tuner.optimizers import catalog, refused, schedules
 from tuner.settings.fields import setting
 
 ANY_SEED = -1
@@ -101,11 +101,11 @@ class Optimization:
         "Optimizer",
         "The rule that turns gradients into steps; adamw_bf16 is the safe choice.",
         level="basic",
-        choices=(*catalog.names(), *(one.name for one in catalog.REFUSED)),
+        choices=(*catalog.names(), *(one.name for one in refused.REFUSED)),
         built=catalog.names(),
-        why={one.name: one.why for one in catalog.REFUSED},
-        instead={one.name: one.instead for one in catalog.REFUSED},
-        renamed=catalog.RENAMED,
+        why={one.name: one.why for one in refused.REFUSED},
+        instead={one.name: one.instead for one in refused.REFUSED},
+        renamed=refused.RENAMED,
         required=True,
     )
     optimizer_config: str | None = setting(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.optimizers import catalog
+from tuner.optimizers.refused import REFUSED, Refusal
 from tuner.settings.checks import problems
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings, specs
@@ -16,8 +16,8 @@ GOOD = RunSettings(datasets=(ImageDataset(id="pictures", instance_data_dir="data
 SPEC = next(spec for spec in specs() if spec.name == "optimizer")
 
 
-@pytest.mark.parametrize("refused", catalog.REFUSED, ids=lambda refused: refused.name)
-def test_a_refused_optimizer(refused: catalog.Refusal) -> None:
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
+def test_a_refused_optimizer(refused: Refusal) -> None:
     settings = replace(GOOD, optimization=replace(GOOD.optimization, optimizer=refused.name))
     (problem,) = problems(settings)
     assert f"because {refused.why}; choose {refused.instead}." in problem.message
