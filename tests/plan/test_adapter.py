@@ -60,20 +60,6 @@ def test_every_algorithm_is_counted_as_it_is_attached(algo: str, others: dict[st
     assert counted == sum(weight.numel() for weight in real.parameters())
 
 
-def test_a_list_of_layers_may_stand_in_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "layers.json"
-    path.write_text(json.dumps(["attn.to_q", "proj_mlp"]), encoding="utf-8")
-    asked = settings(peft_lora_target_modules=(str(path),))
-    assert adapter.targets(asked) == ("attn.to_q", "proj_mlp")
-    assert len(list(adapter.trained(asked, FLUX))) == 57 + 38
-    path.write_text("[1]", encoding="utf-8")
-    with pytest.raises(ConfigFileBroken, match="must hold a list of names"):
-        adapter.targets(asked)
-    path.unlink()
-    with pytest.raises(ModelMissing, match="There is no file"):
-        adapter.targets(asked)
-
-
 def test_the_users_own_list_comes_before_the_sliders_and_that_before_a_ready_made_one() -> None:
     own, slider = {"peft_lora_target_modules": ("proj_mlp",)}, {"slider_lora_target": True}
     assert adapter.targets(settings(**own, **slider)) == ("proj_mlp",)

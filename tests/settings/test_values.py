@@ -71,6 +71,7 @@ def test_an_empty_text_may_be_a_value() -> None:
         ("str", {}, "a text"),
         ("texts", [1], "a text or a list of texts"),
         ("names", "to_q,modules.json", "a list of names in brackets"),
+        ("names", '{"a": 1}', "a list of names in brackets"),
         ("json", [1], "an object in braces"),
         ("json", "{", "an object in braces"),
         ("list", {"a": 1}, "a list in brackets"),

@@ -9,8 +9,7 @@ from pathlib import Path
 from tuner.adapters import lycoris_config
 from tuner.adapters.lycoris_config import LycorisShape
 from tuner.adapters.shape import Linear, LoraShape, Trained
-from tuner.errors import Advice, ConfigFileBroken, ModelMissing, TunerError
-from tuner.files.documents import parse_json, read_text
+from tuner.errors import Advice, TunerError
 from tuner.flux import headers
 from tuner.flux.anatomy import class_of
 from tuner.flux.targets import SLIDER, TARGETS
@@ -21,7 +20,7 @@ _A = ".lora_A.weight"
 
 
 def shape(settings: RunSettings) -> LoraShape | LycorisShape:
-    """Reads the files that the settings name; raises ConfigFileBroken or ModelMissing where they are not."""
+    """Raises TunerError where `init_lora` names no LoRA."""
     choice = settings.adapter
     seed = settings.optimization.seed or 0
     if choice.lora_type == "lycoris":
@@ -46,12 +45,11 @@ def start(settings: RunSettings) -> str:
 
 
 def targets(settings: RunSettings) -> tuple[str, ...]:
-    """Endings of paths: the user's own list or the file with it, else the slider's, else a ready-made one."""
+    """Endings of paths: the user's own list, else the slider's, else a ready-made one."""
     choice = settings.adapter
-    own = choice.peft_lora_target_modules
-    if own and len(own) == 1 and own[0].endswith(".json"):
-        return _listed(Path(own[0]))
-    return own or (SLIDER if choice.slider_lora_target else TARGETS[choice.flux_lora_target])
+    return choice.peft_lora_target_modules or (
+        SLIDER if choice.slider_lora_target else TARGETS[choice.flux_lora_target]
+    )
 
 
 def trained(settings: RunSettings, linears: Iterable[Linear]) -> Iterator[Trained]:
@@ -112,15 +110,3 @@ def first_step(settings: RunSettings) -> int:
         return choice.init_lora_step
     told = headers.metadata(Path(choice.init_lora)).get("global_step", "0")
     return int(told) if told.isdecimal() else 0
-
-
-def _listed(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        raise ModelMissing(
-            f"There is no file '{path}' with the list of layers.",
-            Advice("Write the list itself.", {"adapter.peft_lora_target_modules": None}),
-        )
-    names = parse_json(read_text(path), list, path)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise ConfigFileBroken(f"'{path}' must hold a list of names of layers.")
-    return tuple(names)

@@ -57,7 +57,7 @@ class Adapter:
     peft_lora_target_modules: Texts | None = setting(
         None,
         "Own list of layers",
-        "Names of the layers to train, or a .json file with the list, instead of a ready-made list.",
+        "Names of the layers to train, instead of a ready-made list.",
         level="expert",
     )
     slider_lora_target: bool = setting(

@@ -76,11 +76,11 @@ def _texts(raw: object) -> str | tuple[str, ...]:
 
 
 def _names(raw: object) -> tuple[str, ...]:
-    """A list of texts, or a text with commas; the path of a .json file with the list stands alone."""
+    """A list of texts, or a text with commas; the name of a file with the list is not read here."""
     found = _texts(raw)
     names = tuple(part.strip() for part in found.split(",")) if isinstance(found, str) else found
-    if any(not name or (len(names) > 1 and name.endswith(".json")) for name in names):
-        raise ValueError("a list of names in brackets, or the path of a .json file with it")
+    if any(not name or name.endswith(".json") or name.startswith("{") for name in names):
+        raise ValueError("a list of names in brackets")
     return names
 
 
