@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tests.adapters.test_lora import PARAMETERS
 from tests.adapters.test_lycoris import CASES, GUIDE, Small, attached, config
 from tuner.adapters.lycoris_config import LycorisShape, shape
 from tuner.adapters.shape import LoraShape
-from tuner.errors import ConfigFileBroken, ModelMissing, TunerError
+from tuner.errors import TunerError
 from tuner.flux.anatomy import class_of
 from tuner.flux.targets import TARGETS
 from tuner.plan import adapter
