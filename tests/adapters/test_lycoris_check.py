@@ -111,6 +111,10 @@ def test_a_whole_matrix_needs_no_rank() -> None:
     assert found(config) == list(notes(config, CLASSES)) == []
 
 
+def test_only_what_an_algorithm_listens_to_is_filled_in() -> None:
+    assert list(notes({"algo": "ia3", "multiplier": 1.0}, CLASSES)) == []
+
+
 def test_all_algorithms_are_named_once() -> None:
     maps = {"Attention": {"algo": "oft"}, "FeedForward": {}}
     assert algorithms({**GOOD, "apply_preset": {"module_algo_map": maps}}) == ("lokr", "diag-oft")

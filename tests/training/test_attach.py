@@ -12,10 +12,13 @@ from safetensors.torch import load_file, save_file
 from tests.adapters.small import shaken
 from tests.training.conftest import plan_of
 from tuner.errors import CheckpointMismatch, SettingsInvalid, TunerError
+from tuner.files.run_folder import ADAPTER_FILE
 from tuner.flux.objective import Conditions, predict_velocity
 from tuner.settings.run import RunSettings
+from tuner.training.control import Control
 from tuner.training.hardware import find_hardware
 from tuner.training.prepare import load_with_adapter
+from tuner.training.run import run
 
 
 def starting(settings: RunSettings, **choice: object) -> RunSettings:
@@ -77,3 +80,35 @@ def test_the_count_goes_on_from_the_files_step(settings: RunSettings, tmp_path: 
         plan_of(starting(settings, init_lora=str(path)))
     assert refused.value.problems[0].change == {"adapter.init_lora_step": 0}
     assert load_file(path)
+
+
+@pytest.mark.parametrize("algo", ["lokr", "dylora", "full"])
+def test_a_lycoris_goes_on_bit_for_bit(algo: str, settings: RunSettings, tmp_path: Path) -> None:
+    """With every dropout, and blocks that are computed again: all dice are the run's own."""
+    asked = replace(
+        starting(settings, lora_type="lycoris"),
+        memory=replace(settings.memory, gradient_checkpointing=True),
+        sampling=replace(settings.sampling, validation_disable=True),
+        dataset=replace(settings.dataset, cache_dir=str(tmp_path / "cache")),
+        lycoris={
+            "algo": algo,
+            "multiplier": 1.0,
+            "linear_dim": 4,
+            "linear_alpha": 2,
+            "block_size": 2,
+            "dropout": 0.1,
+            "rank_dropout": 0.1,
+            "module_dropout": 0.1,
+            "apply_preset": {"target_module": ["Attention"]},
+        },
+    )
+    ends = []
+    for name, stops in (("whole", (4,)), ("broken", (2, 4))):
+        saving = replace(asked.saving, output_dir=str(tmp_path / name))
+        for last in stops:
+            plan = plan_of(replace(asked, saving=saving), max_train_steps=last)
+            run(plan, lambda _: None, Control())
+        ends.append(load_file(tmp_path / name / "checkpoint-4" / ADAPTER_FILE))
+        assert (tmp_path / name / "checkpoint-4" / "lycoris_config.json").is_file()
+    whole, broken = ends
+    assert whole.keys() == broken.keys() and all(torch.equal(whole[key], broken[key]) for key in whole)

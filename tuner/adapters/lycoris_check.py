@@ -88,9 +88,10 @@ def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
 
 def notes(config: Mapping[str, Any], classes: Iterable[str]) -> Iterator[str]:
     """Sentences for the user; `classes` are those of the transformer. Only of a file without problems."""
+    heard = {"algo", *(field for row in _rows(config) for field in row.fields)}
     for key, value in _REQUIRED.items():
         whole = key == "linear_dim" and is_true(config.get("full_matrix"))
-        if config.get(key) is None and not whole:
+        if config.get(key) is None and TOP.get(key, "algo") in heard and not whole:
             yield f"{NAME}: '{key}' is not given; {value} is used."
     if str(config.get("algo")).lower() == "oft":
         yield f"{NAME}: 'oft' is called 'diag-oft' by LyCORIS."
