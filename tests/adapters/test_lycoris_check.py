@@ -42,7 +42,7 @@ def test_the_guides_block_is_right_as_it_is() -> None:
     ],
 )
 def test_a_problem_with_the_change_that_mends_it(change: dict[str, Any], sentence: str) -> None:
-    config = {**GOOD, **change}
+    config = {**GOOD, "apply_preset": {"module_algo_map": {"FeedForward": None}}, **change}
     (problem,) = found(config)
     assert problem.message.startswith("lycoris_config.json: ") and sentence in problem.message
     assert problem.change and found(mended(config, problem)) == []

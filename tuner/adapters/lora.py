@@ -44,14 +44,17 @@ class LoraLayer(Layer):
     def change(self, linear: nn.Linear, inputs: Tensor, output: Tensor) -> Tensor:
         dropped = F.dropout(inputs, self._dropout, linear.training) if self._dropout else inputs
         change = self._product(dropped, self.trained[A], self.trained[B])
-        first = self._product(inputs, self.fixed[FIRST_A], self.fixed[FIRST_B]) if self.fixed else None
-        if first is not None and not self._stays:
-            change = change - first
+        if self.fixed and not self._stays:
+            change = change - self._first(inputs)
         if MAGNITUDE in self.trained:
             change = self._with_row_norms(linear, change, output)
         if self.strength == 1:
             return change
-        return first + self.strength * (change - first) if self._stays else self.strength * change
+        rest = self._first(inputs) if self._stays else 0
+        return rest + self.strength * (change - rest)
+
+    def _first(self, inputs: Tensor) -> Tensor:
+        return self._product(inputs, self.fixed[FIRST_A], self.fixed[FIRST_B])
 
     def _product(self, inputs: Tensor, down: Tensor, up: Tensor) -> Tensor:
         return F.linear(F.linear(inputs, down), up) * self._scale

@@ -73,7 +73,8 @@ def problems(config: Mapping[str, Any], quantized: bool) -> Iterator[Problem]:
         for key, value in table.content.items():
             if key in table.meant and value is not None:
                 yield from _value_problem(table, key, value)
-        yield from _algorithm_problem(table, quantized)
+        if table.content.get("algo"):
+            yield from _algorithm_problem(table, quantized)
     yield from _multiplier(config)
     if is_true(config.get("use_scalar")):
         yield _problem(
@@ -112,24 +113,24 @@ def algorithms(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _rows(config: Mapping[str, Any]) -> tuple[LycorisAlgorithm, ...]:
-    told = [str(table.content.get("algo") or "lora").lower() for table in _tables(config)]
+    first, *rest = (table.content.get("algo") for table in _tables(config))
+    told = [str(one).lower() for one in (first or "lora", *rest) if one]
     known = {word: row for row in lycoris_catalog.ALGORITHMS for word in (row.name, *row.aliases)}
     return tuple(dict.fromkeys(known[word] for word in told if word in known))
 
 
 def _tables(config: Mapping[str, Any]) -> Iterator[_Table]:
-    """Entries of the maps inherit `algo` from the file, so that each can be looked at by itself."""
+    """The file first, then the entries of its maps."""
     yield _Table("the file", config, TOP, lambda key, value: {f"lycoris.{key}": value})
     preset = config.get("apply_preset") or {}
-    common = {"algo": config.get("algo")}
     for name in _MAPS:
         for entry, content in (preset.get(name) or {}).items():
 
             def change(key: str, value: Any, name: str = name, entry: str = entry) -> Mapping[str, Any]:
-                mended = {**preset[name], entry: {**preset[name][entry], key: value}}
+                mended = {**preset[name], entry: {**(preset[name][entry] or {}), key: value}}
                 return {"lycoris.apply_preset": {**preset, name: mended}}
 
-            yield _Table(f"'{entry}' in '{name}'", {**common, **(content or {})}, INSIDE, change)
+            yield _Table(f"'{entry}' in '{name}'", content or {}, INSIDE, change)
 
 
 def _malformed(config: Mapping[str, Any]) -> Iterator[Problem]:
@@ -155,7 +156,7 @@ def _value_problem(table: _Table, key: str, value: Any) -> Iterator[Problem]:
 
 
 def _algorithm_problem(table: _Table, quantized: bool) -> Iterator[Problem]:
-    name = str(table.content.get("algo") or "lora").lower()
+    name = str(table.content["algo"]).lower()
     try:
         row = lycoris_catalog.algorithm(name)
     except KeyError:
