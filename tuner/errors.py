@@ -62,13 +62,16 @@ class Problem:
 
 
 class SettingsInvalid(TunerError):
-    """Carries all problems at once; the message joins their sentences."""
+    """Carries all problems at once; the message joins their sentences. `notes` are what else there is to say
+    about the files.
+    """
 
     exit_code = 2
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Problem, notes: tuple[str, ...] = ()) -> None:
         super().__init__(" ".join(p.message for p in problems))
         self.problems = problems
+        self.notes = notes
 
 
 class ConfigFileBroken(TunerError):

@@ -1,14 +1,16 @@
 """What is written survives old consoles, and pictures arrive whole."""
 
 import io
+import json
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tuner.cli import output
+from tuner.errors import Problem, SettingsInvalid
 
 
 def test_a_console_with_an_old_code_page_takes_any_letter(monkeypatch):
@@ -38,3 +40,13 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
         output.save_picture(Image.new("F", (8, 8)), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_problems_of_settings_stand_line_by_line_after_the_notes(capsys):
+    wrong = SettingsInvalid(Problem("a.b", "b", 1, "One."), Problem("a.c", "c", 2, "Two."), notes=("Three.",))
+    assert output.report_error(Namespace(json=True), wrong) == 2
+    written = capsys.readouterr()
+    assert written.err.splitlines() == ["Note: Three.", "One.", "Two."]
+    record = json.loads(written.out)["error"]
+    assert [problem["key"] for problem in record["problems"]] == ["b", "c"]
+    assert record["notes"] == ["Three."]

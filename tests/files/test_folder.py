@@ -309,3 +309,11 @@ def test_pictures_that_are_kept_apart_are_said_so(write: Write, config: dict[str
     apart = {"id": "apart", "dataset_type": "eval", "instance_data_dir": "apart", "instance_prompt": "a cat"}
     path.write_text(json.dumps([*json.loads(path.read_text(encoding="utf-8")), apart]), encoding="utf-8")
     assert any("'apart' is kept apart" in note for note in load_all(folder).notes) is said
+
+
+def test_what_else_there_is_to_say_comes_with_the_problems(write: Write) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_all(write({"lora_rank": 0, "lora_alhpa": 8}))
+    assert caught.value.notes == (
+        "config.json: 'lora_alhpa' is not used; it stays in the file. Did you mean 'lora_alpha'?",
+    )

@@ -42,15 +42,21 @@ def report(arguments: Namespace, record: Mapping[str, Any], lines: Iterable[str]
 
 
 def report_error(arguments: Namespace, error: TunerError) -> int:
-    """The sentence, and with --json an object that a program can act on. -> exit code"""
-    tell(str(error))
+    """The sentence, or a line for each problem of the settings, and with --json an object that a program can act
+    on. -> exit code
+    """
+    if isinstance(error, SettingsInvalid):
+        for line in (*(f"Note: {note}" for note in error.notes), *(one.message for one in error.problems)):
+            tell(line)
+    else:
+        tell(str(error))
     if arguments.json:
         say(json.dumps({"error": error_record(error)}))
     return error.exit_code
 
 
 def error_record(error: TunerError) -> dict[str, Any]:
-    problems = error.problems if isinstance(error, SettingsInvalid) else ()
+    problems, notes = (error.problems, error.notes) if isinstance(error, SettingsInvalid) else ((), ())
     return {
         "type": type(error).__name__,
         "message": error.message,
@@ -65,6 +71,7 @@ def error_record(error: TunerError) -> dict[str, Any]:
             }
             for one in problems
         ],
+        "notes": notes,
     }
 
 

@@ -74,11 +74,10 @@ def load_all(folder: Path) -> Loaded:
     five = read(texts, paths)
     unread = {problem.path for problem in five.problems}
     wrong = [*five.problems, *(problem for problem in problems(five.settings) if problem.path not in unread)]
+    notes = (*five.notes, *_library_note(five.settings, texts), *_not_read_notes(folder))
     if wrong:
-        raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong))
-    return Loaded(
-        five.settings, (*five.notes, *_library_note(five.settings, texts), *_not_read_notes(folder))
-    )
+        raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong), notes=notes)
+    return Loaded(five.settings, notes)
 
 
 def save_all(settings: RunSettings, folder: Path) -> None:
