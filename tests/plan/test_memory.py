@@ -122,6 +122,14 @@ def test_fewer_checkpointed_blocks_take_more_and_waiting_inputs_less(tmp_path):
     assert train(**{"memory.gradient_checkpointing_backend": "unsloth"}) < train()
 
 
+def test_tiles_spare_memory_at_1024_px(tmp_path):
+    settings = files.load_all(write_recipe(tmp_path)).settings
+    tiled = files.changed(settings, {"memory.vae_enable_tiling": True})
+    large, small = pictures_of(tmp_path, 1024), pictures_of(tmp_path, 512)
+    assert forecast(tiled, large, CARD)["latents"] == forecast(settings, small, CARD)["latents"]
+    assert forecast(tiled, large, CARD)["latents"] < forecast(settings, large, CARD)["latents"]
+
+
 def test_the_shape_of_a_single_file(tmp_path):
     from tests.flux import whole
 

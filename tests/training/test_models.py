@@ -14,6 +14,7 @@ from tuner.quantization import catalog
 from tuner.quantization.frozen import FrozenLinear, dequantized
 from tuner.settings.run import RunSettings
 from tuner.training import models
+from tuner.training.encode import load_vae
 from tuner.training.hardware import Hardware
 
 CPU = torch.device("cpu")
@@ -101,3 +102,16 @@ def test_the_same_weights_from_a_file_of_its_own(settings: RunSettings, flux, tm
     ours, theirs = models.load_transformer(chosen, FLOAT32), models.load_transformer(settings, FLOAT32)
     assert all(torch.equal(one, theirs.state_dict()[name]) for name, one in ours.state_dict().items())
     assert dict(ours.config)["axes_dims_rope"] == tuple(theirs.config.axes_dims_rope)
+
+
+def test_pictures_are_encoded_in_tiles_and_one_by_one_where_asked(settings: RunSettings, monkeypatch) -> None:
+    monkeypatch.setattr("tuner.training.encode.VAE_TILE_PX", 64)
+    whole = load_vae(settings, FLOAT32)
+    tiled = load_vae(with_memory(settings, vae_enable_tiling=True, vae_enable_slicing=True), FLOAT32)
+    sizes: list[torch.Size] = []
+    tiled.encoder.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape))
+    pictures = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.no_grad():
+        ours, theirs = (vae.encode(pictures).latent_dist.mean for vae in (tiled, whole))
+    assert {tuple(size) for size in sizes} == {(1, 3, h, w) for h in (64, 32) for w in (64, 32)}
+    assert ours.shape == theirs.shape

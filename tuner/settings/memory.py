@@ -8,11 +8,7 @@ from typing import Any
 from tuner.quantization import catalog
 from tuner.settings.fields import Json, Level, setting
 
-ALL_ON_THE_CARD = (
-    "all blocks stay on the card during a step; 'base_model_precision' makes them smaller, down to a quarter "
-    "with nf4-bnb"
-)
-NO_GROUPS = "it says how 'enable_group_offload' works, and nothing is offloaded in groups"
+ONE_BY_ONE = "streamed blocks are copied one by one, each while the one before it is computed"
 
 
 def _precision(label: str, help: str, level: Level) -> Any:  # noqa: A002 - the word of `setting`
@@ -100,7 +96,7 @@ class Memory:
         why="the single blocks of FLUX compute attention and feed-forward in one layer",
     )
     vae_enable_tiling: bool = setting(
-        False, "VAE tiling", "Encodes and decodes large pictures in tiles, which needs less memory."
+        False, "VAE tiling", "Encodes and decodes pictures in tiles of 512 px, which needs less memory."
     )
     vae_enable_slicing: bool = setting(
         False, "VAE slicing", "Encodes and decodes one picture of a batch at a time, which needs less memory."
@@ -108,19 +104,16 @@ class Memory:
     musubi_blocks_to_swap: int = setting(
         0,
         "Blocks to swap",
-        "Keeps this many blocks of the transformer in the computer's memory.",
+        "Keeps this many blocks of the transformer in the computer's memory and copies each to the card just "
+        "before its turn; 0: as 'block_streaming' says.",
         minimum=0,
-        maximum=56,
-        built=(0,),
-        why=ALL_ON_THE_CARD,
+        maximum=57,
     )
     enable_group_offload: bool = setting(
         False,
         "Group offload",
-        "Moves groups of blocks to and fro between card and memory.",
+        "Keeps all blocks in the computer's memory, as 'musubi_blocks_to_swap' does with some of them.",
         level="expert",
-        built=(False,),
-        why=ALL_ON_THE_CARD,
     )
     group_offload_type: str = setting(
         "block_level",
@@ -128,7 +121,7 @@ class Memory:
         "What is moved at a time.",
         level="expert",
         choices=("block_level", "leaf_level"),
-        moot=NO_GROUPS,
+        moot=ONE_BY_ONE,
     )
     group_offload_blocks_per_group: int = setting(
         1,
@@ -136,19 +129,47 @@ class Memory:
         "How many blocks are moved at a time.",
         level="expert",
         minimum=1,
-        moot=NO_GROUPS,
+        moot=ONE_BY_ONE,
     )
     group_offload_use_stream: bool = setting(
         False,
         "Group offload: stream",
         "Moves the next group while one computes.",
         level="expert",
-        moot=NO_GROUPS,
+        moot=ONE_BY_ONE,
     )
     group_offload_to_disk_path: str | None = setting(
         None,
         "Group offload: disk",
         "A folder for the groups that are not in use.",
         level="expert",
-        moot=NO_GROUPS,
+        moot="the blocks that are not in use wait in the computer's memory",
+    )
+    block_streaming: str = setting(
+        "auto",
+        "Block streaming",
+        "Whether blocks may wait in the computer's memory: with 'auto' as few as the card's free memory makes "
+        "necessary. Changes no result.",
+        choices=("auto", "never"),
+    )
+    modulation_eviction: str = setting(
+        "auto",
+        "Modulation off the card",
+        "Computes what the modulation layers, a quarter of the model, give for many steps ahead and keeps them "
+        "off the card, where they need not be quantized; 'auto': where the card is too small for all.",
+        choices=("auto", "always", "never"),
+    )
+    checkpointing_fill: str = setting(
+        "auto",
+        "Fill the card",
+        "Lets as many blocks go without gradient checkpointing as the card's free memory allows, which is "
+        "quicker and changes no result.",
+        choices=("auto", "never"),
+    )
+    text_encoder_streaming: str = setting(
+        "auto",
+        "T5-XXL layer by layer",
+        "Reads the large text encoder one layer at a time, for many captions at once; 'auto': where the card "
+        "is too small for it. Changes no result.",
+        choices=("auto", "always", "never"),
     )

@@ -14,6 +14,7 @@ from tuner.dataset.index import Picture, Size
 from tuner.flux import latents as lat
 from tuner.flux import loading, text
 from tuner.plan import sources
+from tuner.plan.memory import VAE_TILE_PX
 from tuner.settings.run import RunSettings
 from tuner.training.feed import Caches
 from tuner.training.hardware import Hardware, free_memory
@@ -85,6 +86,7 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
     vae = loading.vae(source, dtype, hardware.device)
     if settings.memory.vae_enable_tiling:
         vae.enable_tiling()
+        vae.tile_sample_min_size, vae.tile_latent_min_size = VAE_TILE_PX, VAE_TILE_PX // 8
     if settings.memory.vae_enable_slicing:
         vae.enable_slicing()
     return vae
