@@ -42,7 +42,7 @@ def report(arguments: Namespace, record: Mapping[str, Any], lines: Iterable[str]
 
 
 def report_error(arguments: Namespace, error: TunerError) -> int:
-    """The sentence, or a line for each problem of the settings, and with --json an object that a program can act
+    """The sentence, or a line for each problem of the settings; with --json an object that a program can act
     on. -> exit code
     """
     if isinstance(error, SettingsInvalid):
