@@ -3,7 +3,7 @@
 Levels, held by tests/test_layers.py; an import only points down, rooms on one level do not know each other:
 
     8  ui   cli   install
-    7  bench
+    7  bench   queue
     6  session
     5  training   presets
     4  plan   view   practice

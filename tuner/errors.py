@@ -7,6 +7,7 @@ TunerError
 +-- DatasetTooSmall      fewer pictures than one batch needs                    exit code 2
 +-- ModelMissing         no model at the given place                            exit code 2
 +-- ModelGated           the licence is not accepted, or nobody is logged in    exit code 2
++-- RunGoingOn           another run is going on, or just being started
 +-- RunMissing           no run, or no checkpoint of it, at the given place     exit code 2
 +-- CheckpointMismatch   a checkpoint that belongs to other settings            exit code 2
 +-- WillNotFit           forecast larger than the machine                       exit code 2
@@ -92,6 +93,10 @@ class ModelMissing(TunerError):
 
 class ModelGated(TunerError):
     exit_code = 2
+
+
+class RunGoingOn(TunerError):
+    pass
 
 
 class RunMissing(TunerError):

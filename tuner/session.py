@@ -20,7 +20,7 @@ from PIL import Image
 
 from tuner import files, machine
 from tuner.dataset import scan
-from tuner.errors import Advice, RunMissing, TunerError, Unexpected, explain
+from tuner.errors import Advice, RunGoingOn, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
 from tuner.files import env_file, journal
 from tuner.files.run_folder import RunFolder, step_of
@@ -118,10 +118,10 @@ class Session:
         Raises TunerError, before any thread starts, when a run is going on or this one cannot be executed.
         """
         if not self._starting.acquire(blocking=False):
-            raise TunerError("A run is just being started.", Advice("Wait for it."))
+            raise RunGoingOn("A run is just being started.", Advice("Wait for it."))
         with _released(self._starting):
             if self.running:
-                raise TunerError(
+                raise RunGoingOn(
                     f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
                 )
             plan = prepare(config_dir)
@@ -169,7 +169,7 @@ class Session:
         if self.running:
             if self.plan is not None and self.plan.folder.path.resolve() == run.resolve():
                 return self.view
-            raise TunerError(
+            raise RunGoingOn(
                 f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
             )
         self._show(read_run(run))
