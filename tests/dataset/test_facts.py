@@ -15,6 +15,7 @@ from tuner.dataset import facts
 from tuner.dataset.facts import Facts, examine, facts_of
 from tuner.dataset.keys import content_key
 from tuner.dataset.scan import scan
+from tuner.dataset.signs import Signs
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_bytes_and_size(tmp_path: Path) -> None:
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
     Image.new("RGB", LANDSCAPE).save(path, exif=exif)
-    assert examine(path) == Facts(content_key(path.read_bytes()), (64, 128))
+    assert examine(path) == Facts(content_key(path.read_bytes()), (64, 128), Signs(turned=True))
     assert "cannot be opened" in str(examine(tmp_path / "gone.png"))
 
 

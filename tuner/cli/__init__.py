@@ -61,7 +61,17 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("check", "Read all files and pictures, and say what is wrong.", commands.check, (DIR,)),
     Command("plan", "Show what a run would do and need.", commands.plan, (DIR,)),
-    Command("dataset", "Show what becomes of each picture.", commands.dataset, (DIR,)),
+    Command(
+        "dataset",
+        "Show what becomes of each picture.",
+        commands.dataset,
+        (
+            DIR,
+            _argument(
+                "--doctor", action="store_true", help="also names what is likely to spoil the training"
+            ),
+        ),
+    ),
     Command(
         "export",
         "Write a run's LoRA as a file for ComfyUI.",
@@ -105,7 +115,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("settings", "Explain every key of the five files, as in docs/settings.md.", commands.settings),
-    Command("doctor", "Check this computer.", commands.doctor),
+    Command("doctor", "Check this computer.", commands.computer),
     Command(
         "bench",
         "Measure what the trainer adds to the bare work.",

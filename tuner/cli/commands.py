@@ -11,8 +11,9 @@ from typing import Any
 from tuner import bench as benchmarks
 from tuner import files, machine
 from tuner.cli.output import report, save_picture, tell
-from tuner.dataset import counts, scan, sheet
+from tuner.dataset import counts, doctor, scan, sheet, tokens
 from tuner.errors import ModelMissing
+from tuner.plan import sources
 from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
 from tuner.settings import page
@@ -69,9 +70,13 @@ def _plan_lines(made: Plan) -> Iterator[str]:
 def dataset(arguments: Namespace) -> int:
     """What becomes of each picture, and how often it is seen."""
     settings = files.load_all(files.config_folder(arguments.dir)).settings
-    index = scan.scan(settings)
+    scanned = scan.look(settings)
+    index = scan.settled(scanned, settings)
     counts.require_enough(index, settings.optimization.gradient_accumulation_steps)
     record = sheet.sheet(index, settings)
+    if arguments.doctor:
+        encoders = tokens.flux_encoders(sources.model_place(settings), sources.num_text_tokens(settings))
+        record["findings"] = [asdict(one) for one in doctor.examine(scanned, encoders)]
     report(arguments, record, _dataset_lines(record))
     return 0
 
@@ -91,6 +96,8 @@ def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
             f"{one['id']}: {one['samples_per_epoch']} samples and {one['batches_per_epoch']} batches "
             f"an epoch; pictures by size: {sizes}"
         )
+    for one in record.get("findings", ()):
+        yield f"{one['file']}: {one['kind']}. {one['sentence']}"
     yield (
         f"{record['max_train_steps']} steps of {record['steps_per_epoch']} an epoch: "
         f"{record['num_train_epochs']} epochs"
@@ -146,7 +153,7 @@ def sample(arguments: Namespace) -> int:
     return 0
 
 
-def doctor(arguments: Namespace) -> int:
+def computer(arguments: Namespace) -> int:
     """What this computer has and lacks; exit code 1 where something must be mended first."""
     findings = machine.doctor()
     lines = []

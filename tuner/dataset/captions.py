@@ -61,8 +61,18 @@ def captions_of(picture: Path, rules: CaptionRules) -> Captions:
         texts = _unique(variant for text in texts for variant in shuffled(text, rules.shuffle))
     if rules.prepend:
         prompts = _instance_prompts(picture, rules).texts
-        texts = _unique(_with_trigger(prompt, text) for text in texts for prompt in prompts)
+        texts = _unique(with_trigger(prompt, text) for text in texts for prompt in prompts)
     return Captions(texts, found.remarks)
+
+
+def with_trigger(prompt: str, caption: str) -> str:
+    """The prompt in front, once: a caption that says it already stays as it is."""
+    return caption if says(caption, prompt) else f"{prompt} {caption}"
+
+
+def says(caption: str, prompt: str) -> bool:
+    """As words of their own, in whatever case."""
+    return bool(re.search(rf"(?<!\w){re.escape(prompt)}(?!\w)", caption, re.IGNORECASE))
 
 
 def caption_file(picture: Path) -> Path:
@@ -90,7 +100,7 @@ def _file_name(picture: Path, _rules: CaptionRules) -> Captions:
 
 def _text_file(picture: Path, rules: CaptionRules) -> Captions:
     path = caption_file(picture)
-    text, encoding = _read(path)
+    text, encoding = read(path)
     captions = _unique(map(str.strip, [text] if rules.one_per_file else text.split("\n")))
     if not captions:
         raise CaptionProblem(f"Its caption file '{path}' is empty.")
@@ -107,8 +117,10 @@ def _table(picture: Path, rules: CaptionRules) -> Captions:
     return Captions(captions)
 
 
-def _read(path: Path) -> tuple[str, str]:
-    """(text with line ends as \\n, its encoding where it is not UTF-8 with or without a byte order mark)."""
+def read(path: Path) -> tuple[str, str]:
+    """(text with line ends as \\n, its encoding where it is not UTF-8 with or without a byte order mark);
+    raises CaptionProblem.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -133,13 +145,6 @@ def _guessed(data: bytes) -> str:
     western = sum(byte > 127 for byte in data) < len(data) / 2 and b"\0" not in data
     best = from_bytes(data, cp_isolation=[WESTERN] if western else list(ENCODINGS)).best()
     return best.encoding if best else ""
-
-
-def _with_trigger(prompt: str, caption: str) -> str:
-    """The prompt in front, once: a caption that says it already stays as it is."""
-    if re.search(rf"(?<!\w){re.escape(prompt)}(?!\w)", caption, re.IGNORECASE):
-        return caption
-    return f"{prompt} {caption}"
 
 
 STRATEGIES: Mapping[str, Callable[[Path, CaptionRules], Captions]] = {

@@ -13,7 +13,7 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from tuner.dataset.index import Companion, Picture, Placement, Size
+from tuner.dataset.index import Companion, Picture, Placement
 from tuner.dataset.keys import content_key
 from tuner.errors import Advice, TunerError
 
@@ -48,6 +48,9 @@ UNOPENED: Mapping[str, str] = {
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's guard against decompression bombs, about 179 million; it warns from half of that on."""
 
+ORIENTATION, UPRIGHT = 0x0112, 1
+"""The note of a camera on how it was held."""
+
 Colour = tuple[int, int, int]
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _GREY_MODES = ("1", "L", "LA")
@@ -69,12 +72,12 @@ def decode(data: bytes, ground: Colour = _WHITE) -> Image.Image:
     return _to_rgb(_opened(data), ground)
 
 
-def inspected(data: bytes) -> Size:
-    """The size of what `decode` would give, without the work on its colours; raises PictureBroken."""
-    image = _opened(data)
-    if image.mode.startswith(("I", "F")):
-        _eight_bit(image)
-    return image.size
+def inspected(data: bytes) -> tuple[Image.Image, bool]:
+    """What `decode` would give, without the work on its colours, and whether a note in the file turned it;
+    raises PictureBroken.
+    """
+    image, turned = _loaded(data)
+    return (_eight_bit(image) if image.mode.startswith(("I", "F")) else image), turned
 
 
 def open_picture(picture: Picture) -> Image.Image:
@@ -129,7 +132,11 @@ def _read(one: Picture | Companion) -> bytes:
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Decoded to the last byte and turned upright, in the file's own mode."""
+    return _loaded(data)[0]
+
+
+def _loaded(data: bytes) -> tuple[Image.Image, bool]:
+    """Decoded to the last byte and turned upright, in the file's own mode; whether it had to be turned."""
     if not data:
         raise PictureBroken("The file is empty.")
     try:
@@ -138,8 +145,9 @@ def _opened(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
             image.load()
+            turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
             ImageOps.exif_transpose(image, in_place=True)
-            return image
+            return image, turned
     except Image.DecompressionBombError as error:
         raise PictureBroken(
             f"It has more than {MOST_PIXELS // 10**6} million pixels; save a smaller copy."

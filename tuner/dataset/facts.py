@@ -12,17 +12,20 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
+import imagehash
 import PIL
 
-from tuner.dataset import decoding
+from tuner.dataset import decoding, signs
 from tuner.dataset.decoding import PictureBroken
 from tuner.dataset.index import Size
 from tuner.dataset.keys import RECIPE, content_key
+from tuner.dataset.signs import Signs, signs_of
 from tuner.errors import Advice, OutOfRam
 
 log = logging.getLogger(__name__)
@@ -37,10 +40,13 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Facts:
-    """Whatever a dataset makes of it: the hash of the bytes, and the size of the upright picture."""
+    """Whatever a dataset makes of it: the hash of the bytes, the size of the upright picture, and what the
+    doctor looks for.
+    """
 
     content: str
     size: Size
+    signs: Signs = Signs()
 
     @property
     def chance(self) -> float:
@@ -70,7 +76,8 @@ def examine(path: Path) -> Facts | str:
         return f"Files of the {kind} kind are not opened here; save it as PNG, JPEG or WebP."
     try:
         data = path.read_bytes()
-        return Facts(content_key(data), decoding.inspected(data))
+        image, turned = decoding.inspected(data)
+        return Facts(content_key(data), image.size, signs_of(image, turned))
     except PictureBroken as broken:
         return broken.message
     except OSError as error:
@@ -113,18 +120,22 @@ def _remembered(memory: Path, stamps: Mapping[Path, Stamp | None]) -> dict[Path,
         entries = document["files"] if document["recipe"] == _recipe() else {}
         known = {path: entries[str(path)] for path in stamps if str(path) in entries}
         return {
-            path: Facts(content, (width, height))
-            for path, (stamp, content, width, height) in known.items()
-            if stamps[path] == tuple(stamp)
+            path: _revived(*facts) for path, (stamp, *facts) in known.items() if stamps[path] == tuple(stamp)
         }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
+def _revived(content: str, size: Sequence[int], found: Sequence[Any]) -> Facts:
+    """From JSON, which knows no tuples."""
+    (width, height), (fingerprint, blur, (left, top, right, bottom), turned) = size, found
+    return Facts(content, (width, height), Signs(fingerprint, blur, (left, top, right, bottom), turned))
+
+
 def _remember(memory: Path, found: Mapping[Path, Facts | str], stamps: Mapping[Path, Stamp | None]) -> None:
     """Written beside and renamed. What is broken is not kept: it is looked at again."""
     files = {
-        str(path): [stamps[path], facts.content, *facts.size]
+        str(path): [stamps[path], *astuple(facts)]
         for path, facts in found.items()
         if isinstance(facts, Facts)
     }
@@ -141,4 +152,4 @@ def _remember(memory: Path, found: Mapping[Path, Facts | str], stamps: Mapping[P
 
 def _recipe() -> str:
     """Other decoders may see other sizes."""
-    return f"{RECIPE}, Pillow {PIL.__version__}"
+    return f"{RECIPE}, Pillow {PIL.__version__}, signs {signs.VERSION}, imagehash {imagehash.__version__}"

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from tuner.dataset.signs import Signs
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
+Cause = Literal["file", "size", "caption", "pair", "bucket", "chosen"]
+"""Why a picture is left out: its file, its size, no caption, no companion, too few alike, or the user."""
 Bucket = tuple[Size, ...]
 """What can share a batch: the size of a picture, and behind it those of its references."""
 
@@ -59,6 +64,7 @@ class Picture:
     mask: Companion | None = None
     references: tuple[Companion, ...] = ()
     remarks: tuple[str, ...] = ()
+    signs: Signs = Signs()
 
     @property
     def bucket(self) -> Bucket:
@@ -87,12 +93,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not trained on; `reason` is one sentence. The size is None where none could be read."""
+    """A file that is not trained on; `reason` is one sentence, `kind` a word for its cause. Size and content
+    are missing where the picture could not be read.
+    """
 
     path: Path
     dataset: str
     reason: str
     original_size: Size | None = None
+    kind: Cause = "file"
+    content: str = ""
 
 
 @dataclass(frozen=True)

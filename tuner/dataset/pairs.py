@@ -64,7 +64,9 @@ def joined(
     for one in partners:
         found = _companion(picture, folder, one, facts)
         if isinstance(found, str):
-            return LeftOut(picture.path, picture.dataset, found, picture.original_size)
+            return LeftOut(
+                picture.path, picture.dataset, found, picture.original_size, "pair", picture.content
+            )
         if found is None:
             remark = f"It has no mask in '{one.rules.folder}', so all of it is trained on."
             picture = replace(picture, remarks=(*picture.remarks, remark))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from tuner.dataset import counts, decoding, geometry
+from tuner.dataset import chosen, counts, decoding, geometry
 from tuner.dataset.captions import CaptionProblem, captions_of
 from tuner.dataset.facts import Facts, facts_of
 from tuner.dataset.index import DatasetEntry, DatasetIndex, LeftOut, Picture
@@ -24,25 +24,51 @@ KNOWN = decoding.EXTENSIONS | decoding.UNOPENED.keys()
 Found = tuple[list[Path], list[tuple[Path, str]]]
 
 
+@dataclass(frozen=True)
+class Scanned:
+    """One dataset after its files were judged; perhaps nothing of it can be used."""
+
+    rules: Rules
+    partners: tuple[Partner, ...]
+    num_files: int
+    pictures: tuple[Picture, ...]
+    left_out: tuple[LeftOut, ...]
+
+
 def scan(settings: RunSettings) -> DatasetIndex:
     """Reads all datasets that are switched on.
 
     Raises SettingsInvalid for missing folders, EmptyDataset where nothing in a dataset can be used.
     """
+    return settled(look(settings), settings)
+
+
+def look(settings: RunSettings) -> tuple[Scanned, ...]:
+    """All that is there, whether a run can use it or not: those to learn from, then those kept apart.
+
+    Raises SettingsInvalid for missing folders.
+    """
     rules = [rules_of(one, settings) for one in settings.active_datasets]
-    apart = [replace(rules_of(one, settings), prune=False) for one in settings.evaluation_datasets]
-    rules += apart
+    rules += [replace(rules_of(one, settings), prune=False) for one in settings.evaluation_datasets]
     _require_folders([each for one in rules for each in (one, *one.companions)])
     found = {folder: find(folder, _inside(folder, rules)) for folder in _folders(rules)}
     facts: dict[Path, Facts | str] = {}
     for folder, (files, _) in found.items():
         facts |= facts_of(files, _memory(folder, settings))
-    scanned = [_scanned(one, found, facts) for one in rules]
-    num_learned = len(rules) - len(apart)
-    entries = [entry for entry, _ in scanned]
+    return tuple(_scanned(one, found, facts) for one in rules)
+
+
+def settled(scanned: Sequence[Scanned], settings: RunSettings) -> DatasetIndex:
+    """What a run would use; raises EmptyDataset."""
+    for one in scanned:
+        if not one.pictures:
+            raise _empty(one)
+        _require_pairs(one)
+    entries = [_entry(one.rules, one.pictures) for one in scanned]
+    num_learned = len(settings.active_datasets)
     index = DatasetIndex(
         tuple(entries[:num_learned]),
-        tuple(each for _, left_out in scanned for each in left_out),
+        tuple(each for one in scanned for each in one.left_out),
         evaluation=tuple(entries[num_learned:]),
     )
     if settings.dataset.allow_dataset_oversubscription:
@@ -111,14 +137,12 @@ def _inside(folder: Path, rules: list[Rules]) -> list[Path]:
     ]
 
 
-def _scanned(
-    rules: Rules, found: Mapping[Path, Found], facts: Mapping[Path, Facts | str]
-) -> tuple[DatasetEntry, list[LeftOut]]:
-    """One dataset, and what is left out of it."""
+def _scanned(rules: Rules, found: Mapping[Path, Found], facts: Mapping[Path, Facts | str]) -> Scanned:
     files, unreadable = found[rules.folder]
     files = _sampled(files, rules)
-    partners = [partner_of(other, found[other.folder][0]) for other in rules.companions]
-    judged = [_judge(path, facts[path], rules) for path in files]
+    partners = tuple(partner_of(other, found[other.folder][0]) for other in rules.companions)
+    unwanted = chosen.left_out(rules.folder)
+    judged = [_judge(path, facts[path], rules, path in unwanted) for path in files]
     shared = Counter(path.with_suffix("") for path in files) if rules.captions.strategy == "textfile" else {}
     judged = [
         joined(_marked(each, shared), rules.folder, partners, facts) if isinstance(each, Picture) else each
@@ -127,10 +151,7 @@ def _scanned(
     usable, pruned = _pruned([each for each in judged if isinstance(each, Picture)], rules)
     left_out = [LeftOut(folder, rules.settings.id, reason) for folder, reason in unreadable]
     left_out += [each for each in judged if isinstance(each, LeftOut)] + pruned
-    if not usable:
-        raise _empty(rules, len(files), left_out)
-    _require_pairs(usable, partners, rules)
-    return _entry(rules, usable), left_out
+    return Scanned(rules, partners, len(files), tuple(usable), tuple(left_out))
 
 
 def _sampled(files: list[Path], rules: Rules) -> list[Path]:
@@ -142,17 +163,19 @@ def _sampled(files: list[Path], rules: Rules) -> list[Path]:
     return [path for path in files if path in chosen]
 
 
-def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
+def _judge(path: Path, facts: Facts | str, rules: Rules, unwanted: bool) -> Picture | LeftOut:
     name = rules.settings.id
     if isinstance(facts, str):
         return LeftOut(path, name, facts)
+    if unwanted:
+        return LeftOut(path, name, "You left it out.", facts.size, "chosen", facts.content)
     reason = geometry.excluded(facts.size, rules.geometry, facts.chance)
     if reason:
-        return LeftOut(path, name, reason, facts.size)
+        return LeftOut(path, name, reason, facts.size, "size", facts.content)
     try:
         captions = captions_of(path, rules.captions)
     except CaptionProblem as problem:
-        return LeftOut(path, name, problem.message, facts.size)
+        return LeftOut(path, name, problem.message, facts.size, "caption", facts.content)
     at = geometry.place(facts.size, rules.geometry, facts.chance)
     return Picture(
         path=path,
@@ -165,6 +188,7 @@ def _judge(path: Path, facts: Facts | str, rules: Rules) -> Picture | LeftOut:
         aspect_bucket=at.aspect_bucket,
         captions=captions.texts,
         remarks=captions.remarks,
+        signs=facts.signs,
     )
 
 
@@ -188,13 +212,13 @@ def _pruned(pictures: list[Picture], rules: Rules) -> tuple[list[Picture], list[
         if len(group) * (entry.repeats + 1) < entry.batch_size
     }
     return [one for one in pictures if one.bucket not in small], [
-        LeftOut(one.path, one.dataset, small[one.bucket], one.original_size)
+        LeftOut(one.path, one.dataset, small[one.bucket], one.original_size, "bucket", one.content)
         for one in pictures
         if one.bucket in small
     ]
 
 
-def _entry(rules: Rules, pictures: list[Picture]) -> DatasetEntry:
+def _entry(rules: Rules, pictures: Sequence[Picture]) -> DatasetEntry:
     one = rules.settings
     return DatasetEntry(
         one.id,
@@ -246,25 +270,25 @@ def _missing(rules: Rules) -> Problem:
     )
 
 
-def _require_pairs(pictures: list[Picture], partners: list[Partner], rules: Rules) -> None:
+def _require_pairs(one: Scanned) -> None:
     """Raises EmptyDataset where masks are asked for and none belongs to any picture."""
-    used = {one.mask.dataset for one in pictures if one.mask}
-    used |= {reference.dataset for one in pictures for reference in one.references}
-    for partner in partners:
+    used = {picture.mask.dataset for picture in one.pictures if picture.mask}
+    used |= {reference.dataset for picture in one.pictures for reference in picture.references}
+    for partner in one.partners:
         if partner.id not in used:
             raise EmptyDataset(
                 f"No file in '{partner.rules.folder}' (dataset '{partner.id}') has the name of a picture in "
-                f"'{rules.folder}'.",
+                f"'{one.rules.folder}'.",
                 Advice(f"Give each {partner.kind.word} the name of its picture; the ending may differ."),
             )
 
 
-def _empty(rules: Rules, num_files: int, left_out: list[LeftOut]) -> EmptyDataset:
-    where = f"'{rules.folder}' (dataset '{rules.settings.id}')"
-    if not num_files:
+def _empty(one: Scanned) -> EmptyDataset:
+    where = f"'{one.rules.folder}' (dataset '{one.rules.settings.id}')"
+    if not one.num_files:
         return EmptyDataset(
             f"There are no pictures in {where}.",
             Advice("Put PNG, JPEG or WebP files there, or choose another folder."),
         )
-    examples = " ".join(f"{one.path.name}: {one.reason}" for one in left_out[:3])
-    return EmptyDataset(f"None of the {num_files} pictures in {where} can be used. {examples}")
+    examples = " ".join(f"{each.path.name}: {each.reason}" for each in one.left_out[:3])
+    return EmptyDataset(f"None of the {one.num_files} pictures in {where} can be used. {examples}")
