@@ -333,7 +333,7 @@ def test_an_option_is_simpletuners(spec: Spec | None, row: tuple[Any, ...]) -> N
 
 
 OURS_ALONE = {"block_streaming", "checkpointing_fill", "modulation_eviction", "text_encoder_streaming"}
-"""SimpleTuner's parser refuses a file that says one of these; ours writes them only where they are changed."""
+"""SimpleTuner's parser refuses a file with one of these; they are written only where they were changed."""
 
 
 def test_what_we_have_beyond_it_is_known() -> None:
