@@ -22,7 +22,7 @@ ROWS, WORDS = 64, HASH_SIZE**2 // 64
 
 @dataclass(frozen=True)
 class Finding:
-    """`fix` is a row of `FIXES` where one click can mend it."""
+    """`fix` is a row of `mending.FIXES` where one click can mend it."""
 
     kind: str
     file: str
@@ -30,14 +30,6 @@ class Finding:
     sentence: str
     fix: str = ""
 
-
-FIXES: Mapping[str, str] = {
-    "leave out": "Leave out",
-    "take back": "Take it back",
-    "add trigger": "Add the trigger word",
-    "write caption": "Use its name as caption",
-}
-"""What a button says. None of them touches a picture; each can be undone."""
 
 CAPTION_FIXES = ("add trigger", "write caption")
 
