@@ -53,7 +53,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`options` of LycorisNetwork, or of LoraConfig for `peft`; `dialects` that have words for it."""
+    """`options` of LycorisNetwork, or of LoraConfig for `peft`; `dialects` that can hold it."""
 
     options: Mapping[str, Any]
     peft: bool = False

@@ -9,7 +9,7 @@ from tuner.errors import Advice, TunerError
 
 @dataclass(frozen=True)
 class Dialect:
-    """`algorithms` are those that it has words for, by their titles; empty for all."""
+    """`algorithms` are those that it can hold, by their titles; empty for all."""
 
     name: str
     title: str

@@ -129,24 +129,27 @@ def _compare(
 def _before_and_after(
     modules: Mapping[str, Slot], half: str, trained: Trained, base: Base
 ) -> tuple[Tensor, Tensor]:
-    """The weight (rows, in) or bias (rows,) of one of ComfyUI's layers, untrained and trained, float64.
+    """The weight (rows, in) or bias (rows,) of one of ComfyUI's layers, untrained and trained.
 
-    Rows of modules that were not trained are zero: nothing may change there.
+    Float64 where the effect is a small difference of large numbers. Where it is just added, the weight is
+    zero; and so are the rows of modules that were not trained, because nothing may change there.
     """
     shapes = [formulas.shape(trained.modules[module]) for module in modules]
     columns = (max(columns for _, columns in shapes),) if half == "weight" else ()
     pieces = []
     for (module, slot), (num_rows, _) in zip(modules.items(), shapes, strict=True):
         part = trained.modules[module]
-        reach = base if formulas.depends(part) else _nothing
-        old = _original(f"{module}.{half}", (num_rows, *columns), reach)
+        if formulas.depends(part):
+            old = _original(f"{module}.{half}", (num_rows, *columns), base)
+        else:
+            old = torch.zeros(num_rows, *columns)
         if half == "weight":
             new = formulas.trained_weight(part, old)
         else:
             new = formulas.trained_bias(part, old, trained.bypassed)
         hidden = len(old) // max(slot.length, 1)
         pieces.append((slice(slot.start * hidden, slot.start * hidden + len(old)), slot, old, new))
-    before = torch.zeros(num_parts(slot.parameter) * hidden, *old.shape[1:], dtype=torch.float64)
+    before = torch.zeros(num_parts(slot.parameter) * hidden, *old.shape[1:], dtype=old.dtype)
     after = before.clone()
     for rows, slot, old, new in pieces:
         before[rows], after[rows] = _arranged(old, slot), _arranged(new, slot)
@@ -156,10 +159,6 @@ def _before_and_after(
 def _arranged(values: Tensor, slot: Slot) -> Tensor:
     """Rows in ComfyUI's order: the last modulation has its halves the other way round."""
     return torch.cat(values.chunk(2)[::-1]) if slot.turned else values
-
-
-def _nothing(_: str) -> None:
-    """For what is added to a weight, any weight will do."""
 
 
 def _original(name: str, shape: tuple[int, ...], base: Base) -> Tensor:
