@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -15,8 +16,12 @@ def fingerprint(source: str, part: str, revision: str | None = None) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return _short(f"{source}@{revision or ''}/{part}")
-    files = sorted(p for p in (folder / part).rglob("*") if p.is_file())
-    facts = [f"{p.relative_to(folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
+    return of_files((p for p in (folder / part).rglob("*") if p.is_file()), folder)
+
+
+def of_files(files: Iterable[Path], folder: Path) -> str:
+    """Of the names inside `folder`, the sizes and the times of these files."""
+    facts = [f"{p.relative_to(folder)} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sorted(files)]
     return _short("\n".join(facts))
 
 

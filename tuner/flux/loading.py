@@ -21,7 +21,9 @@ from tuner import machine
 from tuner.errors import Advice, ModelMissing
 from tuner.flux import single_file
 from tuner.flux.headers import AGAIN, entries
+from tuner.flux.modulation import Modulation, Row
 from tuner.flux.single_file import Piece
+from tuner.flux.targets import is_modulation
 from tuner.flux.text import TextEncoders
 from tuner.flux.weights import Weights
 
@@ -32,6 +34,8 @@ Place = Callable[[str, Tensor, Tensor | None], nn.Module]
 """(path of a linear layer, weight (out, in), bias (out,), as the file has them) -> the layer that takes its
 place, where it is to stay.
 """
+Stored = Callable[[str], nn.Module | None]
+"""Path of a linear layer -> that layer, made before and kept; None where it has to be read and placed."""
 _WEIGHTS = "diffusion_pytorch_model"
 _LARGE_VALUES = 2**22
 
@@ -47,11 +51,17 @@ class Source:
 
 
 def transformer(
-    source: Source, dtype: torch.dtype, device: torch.device, place: Place | None = None
+    source: Source,
+    dtype: torch.dtype,
+    device: torch.device,
+    place: Place | None = None,
+    evicts_modulation: bool = False,
+    stored: Stored | None = None,
 ) -> FluxTransformer2DModel:
     """The frozen transformer on `device`, in evaluation mode, read tensor by tensor.
 
-    `place` makes each linear layer, for instance a quantized one; the rest is kept in `dtype`.
+    `place` makes each linear layer that is not `stored`, for instance a quantized one; the rest is kept in
+    `dtype`. Where it `evicts_modulation`, the outputs of those layers come from a table (`modulation_of`).
     """
     config, weights = _open_transformer(source)
     with torch.device("meta"):
@@ -59,8 +69,15 @@ def transformer(
     weights.require({name: tensor.shape for name, tensor in model.state_dict().items()})
     place = place or plain(dtype, device)
     for path, layer in list(linears(model)):
-        bias = weights.read(f"{path}.bias") if layer.bias is not None else None
-        model.set_submodule(path, place(path, weights.read(f"{path}.weight"), bias))
+        if evicts_modulation and is_modulation(path):
+            model.set_submodule(path, Row(layer.out_features))
+            continue
+        made = stored(path) if stored else None
+        if made is None:
+            bias = weights.read(f"{path}.bias") if layer.bias is not None else None
+            made = place(path, weights.read(f"{path}.weight"), bias)
+        model.set_submodule(path, made)
+        del made
         if layer.weight.numel() >= _LARGE_VALUES:
             machine.release_freed_memory()
     for name, parameter in list(model.named_parameters()):
@@ -68,7 +85,20 @@ def transformer(
             owner, _, leaf = name.rpartition(".")
             tensor = weights.read(name).to(device, dtype)
             setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+    if evicts_modulation:
+        Modulation(model, _unquantized(weights, plain(dtype, device)), device)
     return model.requires_grad_(False).eval()
+
+
+def _unquantized(weights: Weights, place: Place) -> Callable[[str], nn.Module]:
+    """path -> the linear layer as it stands in the files, read anew each time."""
+    return lambda path: place(path, weights.read(f"{path}.weight"), weights.read(f"{path}.bias"))
+
+
+def weight_files(source: Source) -> tuple[Path, ...]:
+    """The files that hold the transformer's weights."""
+    pieces = _open_transformer(source)[1].tensors.values()
+    return tuple(sorted({piece.entry.path for stacked in pieces for piece in stacked}))
 
 
 def originals(source: Source) -> Callable[[str], Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Quantize = Callable[[Tensor, Tensor | None, torch.device, torch.dtype], torch.nn.Module]
+    Restore = Callable[[Mapping[str, Tensor], torch.device, torch.dtype], torch.nn.Module]
 
 
 @dataclass(frozen=True)
 class Precision:
     """`quantize(weight (out, in), bias (out,), device, dtype)` works where the weight lies, in pieces of
     rows, and gives a linear layer on `device`; `dtype` is the format of its scales and bias. None where
-    nothing is quantized.
+    nothing is quantized. `restore(tensors, device, dtype)` makes the same layer of what it `stored`.
 
     `bytes_per_weight` counts the scales too, and is None where the weight stays in the format of the rest.
     `why` says what keeps a precision from working here, after "because"; `instead` is the nearest that works.
@@ -27,11 +28,12 @@ class Precision:
     title: str
     bytes_per_weight: float | None = None
     quantize: Quantize | None = None
+    restore: Restore | None = None
     why: str = ""
     instead: str = ""
 
 
-def _quanto(kind: str) -> Quantize:
+def _quanto(kind: str) -> tuple[Quantize, Restore]:
     def quantize(
         weight: Tensor, bias: Tensor | None, device: torch.device, dtype: torch.dtype
     ) -> torch.nn.Module:
@@ -39,13 +41,24 @@ def _quanto(kind: str) -> Quantize:
 
         return quanto.quantize(weight, bias, kind, device, dtype)
 
-    return quantize
+    def restore(tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+        from tuner.quantization import quanto
+
+        return quanto.restore(tensors, kind, device, dtype)
+
+    return quantize, restore
 
 
 def _nf4(weight: Tensor, bias: Tensor | None, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
     from tuner.quantization import nf4
 
     return nf4.quantize(weight, bias, device, dtype)
+
+
+def _restored_nf4(tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+    from tuner.quantization import nf4
+
+    return nf4.restore(tensors, device, dtype)
 
 
 def _refused(why: str, instead: dict[str, str]) -> tuple[Precision, ...]:
@@ -57,12 +70,12 @@ _SDNQ = "it needs the library SDNQ, whose licence (GPL) keeps it out of this ins
 
 PRECISIONS: tuple[Precision, ...] = (
     Precision("no_change", "not quantized"),
-    Precision("int8-quanto", "8-bit integers, a scale a row", 1.001, _quanto("qint8")),
-    Precision("int4-quanto", "4-bit integers, a scale a 128 weights", 0.532, _quanto("qint4")),
-    Precision("int2-quanto", "2-bit integers, a scale a 128 weights", 0.282, _quanto("qint2")),
-    Precision("fp8-quanto", "8-bit floats (e4m3fn)", 1.001, _quanto("qfloat8_e4m3fn")),
-    Precision("fp8uz-quanto", "8-bit floats (e4m3fnuz)", 1.001, _quanto("qfloat8_e4m3fnuz")),
-    Precision("nf4-bnb", "4-bit normal floats, scales quantized too", 0.516, _nf4),
+    Precision("int8-quanto", "8-bit integers, a scale a row", 1.001, *_quanto("qint8")),
+    Precision("int4-quanto", "4-bit integers, a scale a 128 weights", 0.532, *_quanto("qint4")),
+    Precision("int2-quanto", "2-bit integers, a scale a 128 weights", 0.282, *_quanto("qint2")),
+    Precision("fp8-quanto", "8-bit floats (e4m3fn)", 1.001, *_quanto("qfloat8_e4m3fn")),
+    Precision("fp8uz-quanto", "8-bit floats (e4m3fnuz)", 1.001, *_quanto("qfloat8_e4m3fnuz")),
+    Precision("nf4-bnb", "4-bit normal floats, scales quantized too", 0.516, _nf4, _restored_nf4),
     *_refused(
         _TORCHAO,
         {

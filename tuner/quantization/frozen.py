@@ -25,6 +25,10 @@ class FrozenLinear:
         """The weight that the layer multiplies by, (out, in), in the format that it was quantized for."""
         raise NotImplementedError
 
+    def stored(self) -> dict[str, Tensor]:
+        """Everything that `restore` of its precision makes the same layer of, in plain tensors."""
+        raise NotImplementedError
+
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., in) -> (..., out), in the format of `inputs`, or of autocast where that is on."""
         device = inputs.device.type
@@ -43,6 +47,18 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient @ ctx.layer.dequantized().to(gradient.dtype), None
+
+
+def with_bias(layer: nn.Module, bias: Tensor | None, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The layer, frozen, with that bias on `device`."""
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.to(device, dtype), requires_grad=False)
+    return layer.requires_grad_(False)
+
+
+def bias_of(layer: FrozenLinear) -> dict[str, Tensor]:
+    """The bias as `stored` gives it."""
+    return {} if layer.bias is None else {"bias": layer.bias.detach()}
 
 
 def dequantized(layer: nn.Module) -> Tensor:

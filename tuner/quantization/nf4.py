@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from bitsandbytes import functional
 from bitsandbytes.nn import Linear4bit, Params4bit
 from torch import Tensor
 
-from tuner.quantization.frozen import FrozenLinear, pieces
+from tuner.quantization.frozen import FrozenLinear, bias_of, pieces, with_bias
 
 _BLOCK, _SCALE_BLOCK = 64, 256
 
@@ -20,22 +22,62 @@ class Nf4Linear(FrozenLinear, Linear4bit):
     def dequantized(self) -> Tensor:
         return functional.dequantize_4bit(self.weight.data, self.weight.quant_state)
 
+    def stored(self) -> dict[str, Tensor]:
+        state = self.weight.quant_state
+        return {
+            "codes": self.weight.data.view(torch.uint8),
+            "table": state.code,
+            "scale_codes": state.absmax,
+            "scale_table": state.state2.code,
+            "scales": state.state2.absmax,
+            "offset": state.offset,
+            "shape": torch.tensor(state.shape),
+            **bias_of(self),
+        }
+
 
 def quantize(weight: Tensor, bias: Tensor | None, device: torch.device, dtype: torch.dtype) -> Nf4Linear:
     """A layer on `device` of a weight (out, in), bit for bit as bitsandbytes quantizes it whole.
 
     The packed weight calls itself `dtype`, since T5 asks its layers for the format they compute in.
     """
-    num_out, num_in = weight.shape
+    packed, scales = zip(*(_packed(piece.to(dtype), dtype) for piece in pieces(weight)), strict=True)
+    state = _with_quantized_scales(torch.cat(scales), weight.shape, dtype)
+    return _layer(torch.cat(packed), state, bias, device)
+
+
+def restore(tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> Nf4Linear:
+    """The layer whose `stored` these are, on `device`."""
+    state = functional.QuantState(
+        absmax=tensors["scale_codes"],
+        shape=torch.Size(tensors["shape"].tolist()),
+        dtype=dtype,
+        blocksize=_BLOCK,
+        code=tensors["table"],
+        quant_type="nf4",
+        offset=tensors["offset"],
+        state2=functional.QuantState(
+            absmax=tensors["scales"],
+            code=tensors["scale_table"],
+            blocksize=_SCALE_BLOCK,
+            dtype=torch.float32,
+        ),
+    )
+    return _layer(tensors["codes"].view(dtype), state, tensors.get("bias"), device)
+
+
+def _layer(
+    packed: Tensor, state: functional.QuantState, bias: Tensor | None, device: torch.device
+) -> Nf4Linear:
+    num_out, num_in = state.shape
+    dtype = state.dtype
     layer = Nf4Linear(
         num_in, num_out, bias is not None, compute_dtype=dtype, quant_type="nf4", quant_storage=dtype,
         device="meta",
     )  # fmt: skip
-    packed, scales = zip(*(_packed(piece.to(dtype), dtype) for piece in pieces(weight)), strict=True)
-    state = _with_quantized_scales(torch.cat(scales), weight.shape, dtype)
     state.to(device)
     layer.weight = Params4bit(
-        torch.cat(packed).to(device),
+        packed.to(device),
         quant_state=state,
         quant_type="nf4",
         quant_storage=dtype,
@@ -43,9 +85,7 @@ def quantize(weight: Tensor, bias: Tensor | None, device: torch.device, dtype: t
         bnb_quantized=True,
     )
     layer.quant_state = state
-    if bias is not None:
-        layer.bias = torch.nn.Parameter(bias.to(device, dtype), requires_grad=False)
-    return layer.requires_grad_(False)
+    return with_bias(layer, bias, device, dtype)
 
 
 def _packed(piece: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from optimum.quanto import QLinear, WeightQBitsTensor, WeightQBytesTensor, qtypes
+from optimum.quanto.tensor.packed import PackedTensor
 from torch import Tensor
 
-from tuner.quantization.frozen import FrozenLinear, pieces
+from tuner.quantization.frozen import FrozenLinear, bias_of, pieces, with_bias
 
 
 class QuantoLinear(FrozenLinear, QLinear):
@@ -15,9 +18,22 @@ class QuantoLinear(FrozenLinear, QLinear):
     def dequantized(self) -> Tensor:
         weight = self.weight
         if weight.qtype.bits == 8:
-            return weight._scale * weight._data.to(weight._scale.dtype)
+            return weight._data.to(weight.dtype, copy=True).mul_(weight._scale)
         codes = _unpacked(weight._data._data, weight.qtype.bits)[: len(weight._scale)]
-        return (weight._scale * codes - weight._shift).view(self.out_features, self.in_features)
+        values = codes.to(weight.dtype).mul_(weight._scale).sub_(weight._shift)
+        return values.view(self.out_features, self.in_features)
+
+    def stored(self) -> dict[str, Tensor]:
+        weight = self.weight
+        if weight.qtype.bits == 8:
+            return {"codes": weight._data.view(torch.uint8), "scale": weight._scale, **bias_of(self)}
+        return {
+            "codes": weight._data._data,
+            "scale": weight._scale,
+            "shift": weight._shift,
+            "shape": torch.tensor(weight.shape),
+            **bias_of(self),
+        }
 
 
 def quantize(
@@ -27,15 +43,41 @@ def quantize(
 
     Scales are those of quanto; the codes are rounded in float32, where quanto rounds in the weight's format.
     """
-    num_out, num_in = weight.shape
-    layer = QuantoLinear(num_in, num_out, bias is not None, dtype=dtype, device="meta", weights=qtypes[kind])
+    layer = _empty(weight.shape, bias, kind, device, dtype)
     quantized = _bytes if layer.weight_qtype.bits == 8 else _bits
     layer.weight = torch.nn.Parameter(quantized(weight, layer, device, dtype), requires_grad=False)
-    if bias is not None:
-        layer.bias = torch.nn.Parameter(bias.to(device, dtype), requires_grad=False)
+    return with_bias(layer, bias, device, dtype)
+
+
+def restore(
+    tensors: Mapping[str, Tensor], kind: str, device: torch.device, dtype: torch.dtype
+) -> QuantoLinear:
+    """The layer whose `stored` these are, on `device`."""
+    codes, bias, bits = tensors["codes"], tensors.get("bias"), qtypes[kind].bits
+    shape = codes.shape if bits == 8 else torch.Size(tensors["shape"].tolist())
+    layer = _empty(shape, bias, kind, device, dtype)
+    kept, stride, scale = layer.weight_qtype, (shape[1], 1), tensors["scale"].to(device)
+    if bits == 8:
+        data = codes.view(kept.dtype).to(device)
+        weight = WeightQBytesTensor(kept, 0, shape, stride, data, scale, None)
+    else:
+        rows = torch.Size((len(scale), codes.shape[1]))
+        packed = PackedTensor(codes.to(device), bits, rows, (codes.shape[1], 1))
+        shift, group = tensors["shift"].to(device), layer.weight_group_size
+        weight = WeightQBitsTensor(kept, 0, group, shape, stride, packed, scale, shift)
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+    return with_bias(layer, bias, device, dtype)
+
+
+def _empty(
+    shape: torch.Size, bias: Tensor | None, kind: str, device: torch.device, dtype: torch.dtype
+) -> QuantoLinear:
+    """A layer without its weight."""
+    num_out, num_in = shape
+    layer = QuantoLinear(num_in, num_out, bias is not None, dtype=dtype, device="meta", weights=qtypes[kind])
     for name in ("input_scale", "output_scale"):  # quanto's, for activations, which stay as they are
         setattr(layer, name, torch.ones((), dtype=dtype, device=device))
-    return layer.requires_grad_(False)
+    return layer
 
 
 def _bytes(

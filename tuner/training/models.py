@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from diffusers import FluxTransformer2DModel
 
 from tuner.flux import loading
 from tuner.flux.attention import BACKENDS
+from tuner.flux.streaming import Streaming
 from tuner.flux.targets import UNQUANTIZED
 from tuner.flux.text import TextEncoders
 from tuner.plan import sources
+from tuner.plan.levers import ALL_THERE, Levers
 from tuner.quantization.catalog import precision
 from tuner.settings.run import RunSettings
 from tuner.training.hardware import Hardware
+from tuner.training.kept import kept
+
+CPU = torch.device("cpu")
 
 
 def transformer_source(settings: RunSettings) -> loading.Source:
@@ -20,19 +27,31 @@ def transformer_source(settings: RunSettings) -> loading.Source:
     return loading.Source(place, subfolder, settings.model.revision, settings.model.variant)
 
 
-def load_transformer(settings: RunSettings, hardware: Hardware) -> FluxTransformer2DModel:
-    """Each linear layer is quantized as soon as it is read, so that the whole never lies in memory."""
-    dtype = rest_dtype(settings, hardware)
-    place = _placed(settings, settings.memory.base_model_precision, dtype, hardware)
-    transformer = loading.transformer(transformer_source(settings), dtype, hardware.device, place)
+def load_transformer(
+    settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE
+) -> FluxTransformer2DModel:
+    """Each linear layer is quantized as soon as it is read, so that the whole never lies in memory; the next
+    time it comes from the weight store. Those of streamed blocks wait in the computer's memory.
+    """
+    dtype, name = rest_dtype(settings, hardware), settings.memory.base_model_precision
+    source, quantized_on = transformer_source(settings), _quantized_on(settings, hardware)
+
+    def there(path: str) -> torch.device:
+        return CPU if ".".join(path.split(".")[:2]) in levers.streamed else hardware.device
+
+    place = _placed(name, dtype, there, quantized_on)
+    with kept(source, name, dtype, place, there, quantized_on) as (place, stored):
+        transformer = loading.transformer(source, dtype, hardware.device, place, levers.evicts, stored)
     transformer.set_attention_backend(BACKENDS[settings.model.attention_mechanism])
+    if levers.streamed:
+        Streaming([transformer.get_submodule(path) for path in levers.streamed], hardware.device)
     return transformer
 
 
 def load_text_encoders(settings: RunSettings, hardware: Hardware) -> TextEncoders:
     memory = settings.memory
     first, second = (
-        _placed(settings, name, hardware.dtype, hardware)
+        _placed(name, hardware.dtype, lambda path: hardware.device, _quantized_on(settings, hardware))
         for name in (memory.text_encoder_1_precision, memory.text_encoder_2_precision)
     )
     source = loading.Source(
@@ -50,17 +69,19 @@ def rest_dtype(settings: RunSettings, hardware: Hardware) -> torch.dtype:
     return hardware.dtype
 
 
-def _placed(settings: RunSettings, name: str, dtype: torch.dtype, hardware: Hardware) -> loading.Place | None:
-    """How linear layers are made in the precision `name`; None where they stay as they are."""
+def _quantized_on(settings: RunSettings, hardware: Hardware) -> torch.device:
+    return CPU if settings.memory.quantize_via == "cpu" else hardware.device
+
+
+def _placed(
+    name: str, dtype: torch.dtype, there: Callable[[str], torch.device], quantized_on: torch.device
+) -> loading.Place:
+    """How linear layers are made in the precision `name`; `there` says where the one at a path stays."""
     quantize = precision(name).quantize
-    if quantize is None:
-        return None
-    unchanged = loading.plain(dtype, hardware.device)
-    there = torch.device("cpu") if settings.memory.quantize_via == "cpu" else hardware.device
 
     def place(path: str, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.nn.Module:
-        if path in UNQUANTIZED:
-            return unchanged(path, weight, bias)
-        return quantize(weight.to(there), bias, hardware.device, dtype)
+        if quantize is None or path in UNQUANTIZED:
+            return loading.plain(dtype, there(path))(path, weight, bias)
+        return quantize(weight.to(quantized_on), bias, there(path), dtype)
 
     return place
