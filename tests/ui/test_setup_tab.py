@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuner.machine import Finding
+from tuner.quantization import store_folder
 from tuner.ui import setup_tab
 
 
@@ -12,6 +13,16 @@ def test_each_finding_with_what_mends_it() -> None:
     )
     assert "It is &lt;full&gt;." in shown and "Free 2 GB." in shown
     assert 'class="state bad">mend' in shown and 'class="state ok">good' in shown
+
+
+def test_the_kept_weights_are_shown_and_cleared(desk, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(store_folder.constants, "HF_HOME", str(tmp_path / "hf"))
+    kept = store_folder.folder() / "int8-quanto-ab" / "layer.safetensors"
+    kept.parent.mkdir(parents=True)
+    with kept.open("wb") as file:
+        file.truncate(1_230_000_000)
+    assert f"{store_folder.folder()}</code>: 1.2 GB" in setup_tab.show(desk)[1]
+    assert ": 0.0 GB" in setup_tab.clear(desk)[1] and not kept.exists()
 
 
 def test_versions_and_places(desk) -> None:

@@ -27,6 +27,7 @@ from tuner.ui import (
     results_tab,
     runs_tab,
     setup_tab,
+    shelf,
     train_tab,
     wording,
 )
@@ -82,7 +83,8 @@ class Page(NamedTuple):
     def slow(self) -> list[Any]:
         """What `slow_tick` fills."""
         train = self.train
-        return [self.seen_slowly, self.sidebar.gauges, train.curve, train.log, train.samples, *self.results]
+        live = [self.seen_slowly, self.sidebar.gauges, *self.runs.lists, train.curve, train.log]
+        return [*live, train.samples, *self.results]
 
 
 def build(session: Session) -> gr.Blocks:
@@ -169,10 +171,13 @@ def tick(desk: Desk, seen: str) -> Any:
 
 
 def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> list[Any]:
-    """The values of `Page.slow`: gauges always, curve and log after an event, new pictures."""
-    moved, pictures = desk.stamp, desk.pictures_stamp
-    moved_before, _, pictures_before = (seen or "").partition(" ")
+    """The values of `Page.slow`: gauges always, curve and log after an event, new pictures; the runs where
+    they changed since the page was opened, as opening their tab shows them too.
+    """
+    moved, runs, pictures = desk.stamp, desk.runs_stamp, desk.pictures_stamp
+    moved_before, runs_before, pictures_before = (seen or "  ").split(" ", 2)
     gauges = readings.gauges(machine.read(desk.session.root))
+    listed = runs_tab.show(desk) if runs_before not in ("", runs) else [gr.skip()] * 2
     live = (
         [train_tab.curve(desk.view), train_tab.log(desk.folder)] if moved != moved_before else [gr.skip()] * 2
     )
@@ -180,7 +185,7 @@ def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> li
         shown = [train_tab.samples(desk.view), *results_tab.show(desk, prompt, step)]
     else:
         shown = [gr.skip()] * (1 + len(results_tab.ResultsTab._fields))
-    return [f"{moved} {pictures}", gauges, *live, *shown]
+    return [f"{moved} {runs} {pictures}", gauges, *listed, *live, *shown]
 
 
 def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
@@ -219,19 +224,20 @@ class Acting:
         """The same for what may take its time: `busy` is the component that shows so."""
         self._tie(event, guarded(self.desk, deed), inputs, outputs, show_progress_on=busy)
 
-    def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> None:
+    def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> Any:
         """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
         guard = guarded(self.desk, deed)
 
         def run(event: gr.EventData) -> Any:
             return guard(str(event.act))
 
-        self._tie(event, run, None, outputs)
+        return self._tie(event, run, None, outputs)
 
-    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any, **busy: Any) -> None:
+    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any, **busy: Any) -> Any:
+        """-> the event, to go on from."""
         shown = "minimal" if busy else "hidden"
         done = event(run, inputs, outputs, show_progress=shown, api_visibility="private", **busy)
-        done.then(lambda: tick(self.desk, ""), None, self.page.quick, **QUIET)
+        return done.then(lambda: tick(self.desk, ""), None, self.page.quick, **QUIET)
 
 
 def _recipe(page: Page, desk: Desk, act: Acting) -> None:
@@ -249,6 +255,7 @@ def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
         edit = partial(recipe_tab.edit, desk, name)
         act.on(_left(field), edit, field, recipe.outlook)
+    act.on(recipe.enqueue.click, partial(_enqueue, desk), recipe.fields, recipe.shown)
     started = [page.tabs, *recipe.shown]
     act.slowly(recipe.sentence, recipe.start.click, partial(_start, desk), recipe.fields, started)
     act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
@@ -264,6 +271,13 @@ def _start(desk: Desk, *fields: Any) -> list[Any]:
     recipe_tab.take(desk, dict(zip(recipe_tab.FIELDS, fields, strict=True)))
     desk.start()
     return [gr.Tabs(selected="train"), *recipe_tab.show(desk)]
+
+
+def _enqueue(desk: Desk, *fields: Any) -> list[Any]:
+    """The same for later: it starts at once only where nothing goes on and nothing waits."""
+    recipe_tab.take(desk, dict(zip(recipe_tab.FIELDS, fields, strict=True)))
+    gr.Info(wording.waits(shelf.enqueue(desk)))
+    return recipe_tab.show(desk)
 
 
 def _answer(desk: Desk, word: str) -> Any:
@@ -286,11 +300,38 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     act.on(train.save.click, lambda: _say(desk.session.save_now, wording.SAVING))
     looked_at = [results.prompt, results.step]
     act.on(results.export.click, lambda *seen: _export(desk, *seen), looked_at, [*results])
-    act.on(page.tab["runs"].select, lambda: runs_tab.show(desk), None, page.runs.table)
-    act.on(page.runs.refresh.click, lambda: runs_tab.show(desk), None, page.runs.table)
-    act.word(page.runs.table.click, lambda word: runs_tab.act(desk, word), page.tabs)
+    _earlier_runs(page, desk, act)
     for event in (page.tab["setup"].select, page.setup.again.click):
         act.on(event, lambda: setup_tab.show(desk), None, [page.setup.findings, page.setup.places])
+    act.on(
+        page.setup.clear.click, lambda: setup_tab.clear(desk), None, [page.setup.findings, page.setup.places]
+    )
+
+
+def _earlier_runs(page: Page, desk: Desk, act: Acting) -> None:
+    """The Runs tab: its lists, the queue, and the two deeds that ask back."""
+    runs = page.runs
+    for event in (page.tab["runs"].select, runs.refresh.click):
+        act.on(event, lambda: runs_tab.show(desk), None, runs.lists)
+    told = [page.tabs, *page.recipe.sections, *runs.lists, *runs.questions]
+
+    def press(word: str) -> list[Any]:
+        return runs_tab.told(desk, runs_tab.act(desk, word))
+
+    def train_on(run: str, num_steps: float | None) -> list[Any]:
+        return runs_tab.told(desk, runs_tab.train_on(desk, run, num_steps))
+
+    def delete(run: str, typed: str) -> list[Any]:
+        shelf.delete(desk, run, typed)
+        return runs_tab.told(desk, runs_tab.Answer())
+
+    for heard in (runs.table, runs.waiting):
+        act.word(heard.click, press, told).then(
+            guarded(desk, partial(recipe_tab.refresh, desk)), page.recipe.seen, page.recipe.shown, **QUIET
+        )
+    act.on(runs.longer.click, train_on, [runs.asked, runs.steps], told)
+    for event in (runs.delete.click, runs.typed.submit):
+        act.on(event, delete, [runs.asked, runs.typed], told)
 
 
 def _say(ask: Callable[[], None], sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""What this computer has and lacks, which versions are installed, and where files lie."""
+"""What this computer has and lacks, versions, where files lie, and what may be cleared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import gradio as gr
 
 import tuner
 from tuner import machine
-from tuner.machine import Finding
+from tuner.machine import GB, Finding
+from tuner.quantization import store_folder
 from tuner.ui import markup, wording
 from tuner.ui.desk import Desk
 
@@ -22,18 +23,32 @@ class SetupTab(NamedTuple):
     findings: gr.HTML
     again: gr.Button
     places: gr.HTML
+    clear: gr.Button
 
 
 def build() -> SetupTab:
     findings = markup.region("doctor")
     again = gr.Button("Check again", size="sm", scale=0, min_width=140)
     places = markup.region("places")
-    return SetupTab(findings, again, places)
+    clear = gr.Button("Clear the kept weights", size="sm", scale=0, min_width=200)
+    return SetupTab(findings, again, places, clear)
 
 
 def show(desk: Desk) -> list[str]:
-    """The doctor's table, then versions and places."""
-    return [doctor(machine.doctor(desk.session.root)), _versions() + _places(desk)]
+    """The doctor's table, then versions, places and the kept weights."""
+    return [doctor(machine.doctor(desk.session.root)), _versions() + _places(desk) + kept_weights()]
+
+
+def clear(desk: Desk) -> list[str]:
+    """Deletes the kept weights, and shows the tab again."""
+    store_folder.clear()
+    return show(desk)
+
+
+def kept_weights() -> str:
+    """How much disk the quantized models take that wait for the next start."""
+    kept = f"<code>{markup.text(store_folder.folder())}</code>: {store_folder.num_bytes() / GB:.1f} GB"
+    return f"<p>{markup.text(wording.KEPT_WEIGHTS)} {kept}.</p>"
 
 
 def doctor(findings: tuple[Finding, ...]) -> str:

@@ -45,6 +45,16 @@ SAMPLING = "A sample is made after this step."
 SAVING = "A checkpoint is saved after this step."
 LOGGED = "The details are in log.txt in the run's folder."
 
+KEPT_WEIGHTS = (
+    "A quantized FLUX.1 is kept, so that the next start reads it instead of making it again. Cleared, it is "
+    "made at the next start."
+)
+NOT_STARTED = "Not started"
+QUEUE_HELD = "The queue waits for a word from you."
+QUEUE_GOES = "One run after the other; a run that fails does not stop the rest."
+MORE_HELP = "Steps in all, those already made included."
+DELETE_HELP = "Type the name of the run. Its folder goes with all samples, checkpoints and exports in it."
+
 STATES = {
     "idle": "No run",
     "running": "Running",
@@ -129,6 +139,14 @@ def to_export(has_checkpoint: bool) -> str:
 
 def put_aside(folder: Path) -> str:
     return f"The recipe in progress could not be read; it was moved to '{folder}', and a new one was begun."
+
+
+def queue_put_aside(file: Path) -> str:
+    return f"The list of waiting runs could not be read; it was moved to '{file}', and a new one was begun."
+
+
+def waits(run: str) -> str:
+    return f"'{run}' waits in the queue on the Runs tab."
 
 
 def goes_on(step: int) -> str:
