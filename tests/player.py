@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
-from pathlib import Path
 
 from PIL import Image
 
+from tests.recipe import write_checkpoint
 from tuner.errors import Advice, LossDiverged
 from tuner.events import (
     CheckpointSaved,
@@ -123,7 +122,4 @@ def _sample(plan: Plan, step: int, emit: Emit) -> None:
 
 
 def _save(plan: Plan, step: int, emit: Emit) -> None:
-    folder = plan.folder.checkpoint(step)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "training_state.json").write_text(json.dumps({"global_step": step}), encoding="utf-8")
-    emit(CheckpointSaved(step=step, path=str(Path(folder))))
+    emit(CheckpointSaved(step=step, path=str(write_checkpoint(plan.folder.path, step))))

@@ -65,7 +65,7 @@ def write_recipe(
 def write_checkpoint(run: Path, step: int) -> Path:
     """As much of a checkpoint as a plan reads: its state, and files of tensors that hold none."""
     folder = run / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "training_state.json").write_text(json.dumps({"global_step": step}), encoding="utf-8")
     for name in ("pytorch_lora_weights", "optimizer", "random_states"):
         (folder / f"{name}.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")

@@ -10,7 +10,7 @@ import shutil
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,14 +19,15 @@ from typing import IO, TYPE_CHECKING
 from PIL import Image
 
 from tuner import files, machine
-from tuner.dataset import scan
+from tuner.dataset import caption_files, scan, undo
+from tuner.dataset.captions import with_trigger
 from tuner.errors import Advice, RunGoingOn, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
 from tuner.files import env_file, journal
 from tuner.files.run_folder import RunFolder, step_of
 from tuner.plan import make
 from tuner.plan.phases import Plan
-from tuner.settings.request import SampleRequest
+from tuner.settings.request import CaptionRequest, SampleRequest
 from tuner.training.control import Control
 from tuner.view import RunView, State, fold, from_events, interrupted
 
@@ -88,6 +89,7 @@ class Session:
         self.error: TunerError | None = None
         self._control = Control()
         self._starting = threading.Lock()
+        self._doing = ""
         # Not Thread.join or is_alive: up to Python 3.12 a Ctrl-C inside them marks a living thread as ended.
         self._idle = threading.Event()
         self._idle.set()
@@ -117,13 +119,7 @@ class Session:
 
         Raises TunerError, before any thread starts, when a run is going on or this one cannot be executed.
         """
-        if not self._starting.acquire(blocking=False):
-            raise RunGoingOn("A run is just being started.", Advice("Wait for it."))
-        with _released(self._starting):
-            if self.running:
-                raise RunGoingOn(
-                    f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
-                )
+        with self._alone("A run is just being started."):
             plan = prepare(config_dir)
             make.refuse_misfit(plan, machine.read())
             plan.folder.path.mkdir(parents=True, exist_ok=True)
@@ -175,6 +171,11 @@ class Session:
         self._show(read_run(run))
         return self.view
 
+    def put_away(self) -> None:
+        """Show no run any more; while one is going on, nothing happens."""
+        if not self.running:
+            self._show(RunView())
+
     def export(
         self,
         run: Path,
@@ -220,6 +221,46 @@ class Session:
         from tuner.training.previews import render
 
         return render(settings, requests, adapter)
+
+    def caption(
+        self, pictures: Sequence[Path], request: CaptionRequest, every: bool = False
+    ) -> Iterator[tuple[int, int]]:
+        """Writes captions beside pictures, as one step of `undo_folder`; `every` also those that have one.
+
+        Yields (captions written, captions to write), first before the model is loaded. Closing the iterator
+        ends it; what was written stays.
+        """
+        wanted = list(pictures) if every else caption_files.empty(pictures)
+        yield 0, len(wanted)
+        if not wanted:
+            return
+        with self._alone("Captions are being made."):
+            from tuner.training import captioner
+
+            step = undo.begin(self.undo_folder, f"{len(wanted)} captions by a model")
+            with closing(captioner.captions(wanted, request)) as made:
+                for number, (path, text) in enumerate(made, start=1):
+                    trigger = request.trigger
+                    caption_files.write(step, path, with_trigger(trigger, text) if trigger else text)
+                    yield number, len(wanted)
+
+    @property
+    def undo_folder(self) -> Path:
+        """Where the texts are that `undo` brings back."""
+        return self.root / ".tmp" / "undo"
+
+    @contextmanager
+    def _alone(self, doing: str) -> Iterator[None]:
+        """No run goes on in it, and none can start."""
+        if not self._starting.acquire(blocking=False):
+            raise RunGoingOn(self._doing, Advice("Wait for it."))
+        with _released(self._starting):
+            self._doing = doing
+            if self.running:
+                raise RunGoingOn(
+                    f"The run '{self.view.run}' is going on.", Advice("Stop it first, or wait for its end.")
+                )
+            yield
 
     def _execute(self, plan: Plan, control: Control) -> None:
         """The run thread: whatever happens in it ends as an event."""

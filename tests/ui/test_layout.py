@@ -62,7 +62,7 @@ def test_pictures_are_sent_only_when_there_are_new_ones(finished) -> None:
     first = layout.slow_tick(finished, "", None, None)
     again = layout.slow_tick(finished, first[0], None, None)
     assert len(again) == len(first)
-    assert "<img" in first[4]
+    assert "<img" in first[6]
     assert again[2:] == [gr.skip()] * len(again[2:])
 
 

@@ -79,7 +79,7 @@ def test_what_differs_from_the_preset_is_listed(desk) -> None:
 def test_choosing_a_preset_begins_anew(desk) -> None:
     values = recipe_tab.choose(desk, "practice")
     assert values[2]["value"] == desk.preset_settings.optimization.max_train_steps != 6
-    assert len(values) == 11 + len(recipe_tab.form.SECTIONS)
+    assert len(values) == 12 + len(recipe_tab.form.SECTIONS)
 
 
 def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:

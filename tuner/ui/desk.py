@@ -7,6 +7,7 @@ kept per visitor.
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -14,13 +15,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from tuner import files, machine, presets
+from tuner import files, machine, presets, queue
 from tuner.dataset import scan
 from tuner.dataset.index import DatasetIndex
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
 from tuner.files.run_folder import RunFolder
 from tuner.plan import make, memory
 from tuner.plan.phases import Plan
+from tuner.queue import Queue
 from tuner.session import Session
 from tuner.settings.run import RunSettings
 from tuner.ui import wording
@@ -48,6 +50,8 @@ class Desk:
         self._dismissed = False
         self._scanning = threading.Lock()
         self._born, self._edits, self._num_exports, self._num_changes = time.time_ns(), 0, 0, 0
+        self._num_deletions = 0
+        self.queue = self._open_queue()
 
     # What the page watches
 
@@ -72,6 +76,22 @@ class Desk:
         last = view.samples[-1].path if view.samples else ""
         counts = f"{len(view.samples)}.{len(view.checkpoints)}.{len(view.exports)}.{self._num_exports}"
         return f"{self._born}.{view.started_at}.{view.state}.{counts}.{last}"
+
+    @property
+    def runs_stamp(self) -> str:
+        """Changes with every run that begins, ends or goes, and with the queue."""
+        view = self.view
+        return f"{self._born}.{self._num_deletions}.{self.queue.sequence}.{view.started_at}.{view.state}"
+
+    def _open_queue(self) -> Queue:
+        """A list of waiting runs that cannot be read is put aside, and said so."""
+        try:
+            return Queue(self.session, self._begin)
+        except TunerError as error:
+            file = self.runs / queue.NAME
+            aside = file.rename(file.with_name(f"queue-{time.time_ns()}.json"))
+            self.report(TunerError(wording.queue_put_aside(aside), Advice(str(error))))
+            return Queue(self.session, self._begin)
 
     # The recipe
 
@@ -199,7 +219,36 @@ class Desk:
     def start(self) -> None:
         """Start the recipe's run; the next one gets a new name."""
         self._begin(self.draft)
+        assert self.folder is not None
+        shutil.copy(self.draft / MARK, self.folder.config / MARK)
+        self.next_name()
+
+    def next_name(self) -> None:
+        """The recipe goes on to be changed, as the next run."""
         self.change(self._named(self._free_name(self.name)))
+
+    def leave_recipe(self, run: RunFolder) -> None:
+        """Write the recipe into a run's folder, with the preset it began with."""
+        files.save_all(self.settings, run.config)
+        (run.config / MARK).write_text(self.preset, encoding="utf-8")
+
+    def preset_of(self, run: RunFolder) -> str:
+        """The preset that a run began with; "" where nobody knows."""
+        mark = run.config / MARK
+        return mark.read_text(encoding="utf-8") if mark.is_file() else ""
+
+    def adopt(self, settings: RunSettings, name: str, preset: str = "") -> None:
+        """Take over a whole recipe, under a free name like `name`. Raises SettingsInvalid."""
+        preset = preset if preset in [one.name for one in presets.listed()] else self.preset
+        with self._lock:
+            fresh = self.draft.with_name("draft-next")
+            shutil.rmtree(fresh, ignore_errors=True)
+            files.save_all(files.changed(settings, self._named(self._free_name(name))), fresh)
+            (fresh / MARK).write_text(preset, encoding="utf-8")
+            shutil.rmtree(self.draft, ignore_errors=True)
+            fresh.rename(self.draft)
+            self._settings = self._preset_settings = None
+            self._num_changes += 1
 
     def resume(self, run: str) -> None:
         """Go on with an earlier run where it stopped."""
@@ -225,10 +274,30 @@ class Desk:
 
     def run_folder(self, run: str) -> RunFolder:
         """A run below `runs`, by its name; what the page sends is not trusted."""
-        known = {path.name: path for path in self.session.runs()}
+        known = self.known_runs()
         if run not in known:
             raise TunerError(f"There is no run '{run}' in '{self.runs}'.")
         return RunFolder(known[run])
+
+    def known_runs(self) -> dict[str, Path]:
+        """The folders below `runs` by name: of runs, and of recipes that were not started yet."""
+        waiting = (path.parent.parent for path in self.runs.glob("*/config/config.json"))
+        return {path.name: path for path in (*waiting, *self.session.runs())}
+
+    def is_going(self, run: str) -> bool:
+        plan = self.session.plan
+        return (
+            self.session.running
+            and plan is not None
+            and plan.folder.path.resolve() == self.runs.resolve() / run
+        )
+
+    def forget(self, run: RunFolder) -> None:
+        """A run was deleted: the page shows it no longer."""
+        self._num_deletions += 1
+        if self.folder is not None and self.folder.path.resolve() == run.path.resolve():
+            self.session.put_away()
+            self.folder = None
 
     def pause_or_resume(self) -> None:
         if self.view.state == "paused":
@@ -237,6 +306,8 @@ class Desk:
             self.session.pause()
 
     def stop(self) -> None:
+        """The run, and with it the queue: the next one waits for a word."""
+        self.queue.hold()
         self.session.stop()
         self._edits += 1
 

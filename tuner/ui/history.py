@@ -1,10 +1,17 @@
-"""Earlier runs: their views, each read again only when its journal has changed, and how fast they went."""
+"""Earlier runs: their views, each read again only when its journal has changed, their last sample made small,
+and how fast they went.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from PIL import Image
 
 from tuner import files
 from tuner.errors import TunerError
@@ -16,6 +23,7 @@ from tuner.view import RunView
 log = logging.getLogger(__name__)
 
 MAX_LOOKED_AT = 10
+THUMBNAIL_PX = 128
 
 
 class History:
@@ -23,7 +31,9 @@ class History:
         self._views: dict[Path, tuple[int, RunView]] = {}
 
     def view(self, run: Path) -> RunView:
-        """The view of a run that nobody executes now."""
+        """The view of a run that nobody executes now; that of no run where it was never started."""
+        if not RunFolder(run).events.is_file():
+            return RunView(run=run.name)
         changed = RunFolder(run).events.stat().st_mtime_ns
         if run not in self._views or self._views[run][0] != changed:
             self._views[run] = (changed, read_run(run))
@@ -37,6 +47,25 @@ class History:
             if pace is not None and _load_of(run) == load:
                 return pace
         return None
+
+
+def thumbnail(view: RunView, folder: Path) -> Path | None:
+    """A small copy of the last sample in `folder`, made once; None where there is no sample."""
+    sample = Path(view.samples[-1].path) if view.samples else None
+    if sample is None or not sample.is_file():
+        return None
+    stat = sample.stat()
+    name = hashlib.blake2b(f"{sample.resolve()} {stat.st_mtime_ns} {stat.st_size}".encode(), digest_size=16)
+    path = folder / f"run-{name.hexdigest()}.webp"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with Image.open(sample) as opened:
+            small = opened.convert("RGB")
+        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as beside:
+            small.save(beside, "WEBP", quality=85)
+        os.replace(beside.name, path)
+    return path
 
 
 def _load_of(run: Path) -> object:

@@ -36,6 +36,7 @@ class RecipeTab(NamedTuple):
     sentence: gr.HTML
     differs: gr.HTML
     start: gr.Button
+    enqueue: gr.Button
     sections: tuple[gr.Accordion, ...]
 
     @property
@@ -45,7 +46,7 @@ class RecipeTab(NamedTuple):
     @property
     def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.cards, *self.fields, self.start, *self.outlook]
+        return [self.cards, *self.fields, self.start, self.enqueue, *self.outlook]
 
     @property
     def outlook(self) -> list[Any]:
@@ -67,7 +68,11 @@ def build(desk: Desk, edited: Edited) -> RecipeTab:
             for label, info in wording.DIALS
         )
     sentence = markup.region("sentence")
-    start = gr.Button("Start training", variant="primary", size="lg", elem_id="start", interactive=False)
+    with gr.Row():
+        start = gr.Button(
+            "Start training", variant="primary", size="lg", scale=3, elem_id="start", interactive=False
+        )
+        enqueue = gr.Button("Add to queue", size="lg", scale=1, min_width=140, interactive=False)
     with gr.Accordion("Sample prompts", open=False):
         prompts = gr.Textbox(
             label="Prompts", info=wording.PROMPTS_HELP, lines=4, max_lines=12, interactive=False
@@ -77,7 +82,7 @@ def build(desk: Desk, edited: Edited) -> RecipeTab:
         differs = markup.region("differs")
         sections = tuple(_section(name, desk, edited, [seen, sentence, differs]) for name in form.SECTIONS)
     return RecipeTab(
-        seen, cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, sections
+        seen, cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, enqueue, sections
     )
 
 
@@ -97,8 +102,8 @@ def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr
 def show(desk: Desk) -> list[Any]:
     """The values of `RecipeTab.shown`."""
     fields = (gr.update(value=value, interactive=True) for value in values(desk).values())
-    start = gr.update(interactive=True)
-    return [cards(presets.listed(), desk.preset), *fields, start, *outlook(desk)]
+    ready = [gr.update(interactive=True)] * 2
+    return [cards(presets.listed(), desk.preset), *fields, *ready, *outlook(desk)]
 
 
 def refresh(desk: Desk, seen: str) -> Any:

@@ -1,58 +1,214 @@
-"""What was trained before: every run below `runs`, to look at again or to go on with."""
+"""What was trained before and what waits for its turn: to look at, to go on with, to copy, to delete."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from tuner.errors import TunerError
-from tuner.ui import markup, wording
+from tuner.files.run_folder import RunFolder
+from tuner.queue import Entry
+from tuner.ui import form, history, markup, shelf, wording
 from tuner.ui.desk import Desk
+from tuner.view import RunView
 
-HEAD = ("Run", "State", "Steps", "Time", "Last change", "")
+HEAD = ("", "Run", "State", "Preset", "Steps", "Peak VRAM", "Time", "Last change", "")
+TABS = {"finished": "results"}
+"""Where a run is looked at; any other state is shown on the Train tab."""
 
 
 class RunsTab(NamedTuple):
+    """`asked` is the run that one of the two questions is about."""
+
+    waiting: gr.HTML
     table: gr.HTML
+    asked: gr.Textbox
+    more: gr.Group
+    steps: gr.Number
+    longer: gr.Button
+    remove: gr.Group
+    typed: gr.Textbox
+    delete: gr.Button
     refresh: gr.Button
+
+    @property
+    def lists(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.waiting, self.table]
+
+    @property
+    def questions(self) -> list[Any]:
+        return [self.asked, self.more, self.steps, self.remove, self.typed]
 
 
 def build() -> RunsTab:
+    waiting = markup.region("queue", acts=True)
+    asked = gr.Textbox(visible="hidden", label="Run asked about")
+    with gr.Group(visible=False) as more:
+        steps = gr.Number(label="Train on up to", info=wording.MORE_HELP, precision=0)
+        longer = gr.Button("Go on", size="sm", variant="primary")
+    with gr.Group(visible=False) as remove:
+        typed = gr.Textbox(label="Delete a run", info=wording.DELETE_HELP)
+        delete = gr.Button("Delete it for good", size="sm", variant="stop")
     table = markup.region("runs", acts=True)
     refresh = gr.Button("Look again", size="sm", scale=0, min_width=140)
-    return RunsTab(table, refresh)
+    return RunsTab(waiting, table, asked, more, steps, longer, remove, typed, delete, refresh)
 
 
-def show(desk: Desk) -> str:
-    """The table of all runs, the latest first, with what can be done with each."""
-    runs = desk.session.runs()
+def show(desk: Desk) -> list[str]:
+    """The values of `RunsTab.lists`: the queue, and the table of all runs, the latest first."""
+    return [waiting(desk), table(desk)]
+
+
+def waiting(desk: Desk) -> str:
+    """The runs in their turn; nothing where none waits."""
+    entries = desk.queue.entries
+    if not entries:
+        return ""
+    rows = (_entry(one, number, desk.queue.going) for number, one in enumerate(entries, start=1))
+    held = markup.button("release:", "Go on", "primary") if desk.queue.held else ""
+    said = wording.QUEUE_HELD if desk.queue.held else wording.QUEUE_GOES
+    return f"<p>{markup.text(said)} {held}</p>" + markup.table("Queue", ("", "Run", "State", ""), rows)
+
+
+def _entry(one: Entry, number: int, going: str | None) -> list[str]:
+    run = markup.text(one.run)
+    if one.run == going:
+        return [str(number), run, "goes on", ""]
+    deeds = (("up", "Up"), ("down", "Down"), ("out", "Take out"))
+    buttons = "".join(
+        markup.button(f"{deed}:{one.run}", word, said=f"{word}: {one.run}") for deed, word in deeds
+    )
+    state = f'<span class="sentence bad">{markup.text(one.refused)}</span>' if one.refused else "waits"
+    return [str(number), run, state, buttons]
+
+
+def table(desk: Desk) -> str:
+    runs = shelf.folders(desk)
     if not runs:
         return markup.sentence(wording.NO_RUNS)
     return markup.table("Runs", HEAD, (_row(desk, run) for run in runs), "runs")
 
 
-def _row(desk: Desk, run: Path) -> list[str]:
-    going = desk.session.running and desk.folder is not None and desk.folder.path.resolve() == run.resolve()
-    view = desk.view if going else desk.history.view(run)
-    name = markup.text(run.name)
-    state = f'<span class="state {view.state}">{wording.STATES[view.state]}</span>'
-    steps = f"{view.step} of {view.num_steps}"
-    time = wording.duration(view.updated_at - view.started_at) if view.started_at and view.updated_at else "–"
-    last = datetime.fromtimestamp(view.updated_at).strftime("%Y-%m-%d %H:%M") if view.updated_at else "–"
-    buttons = markup.button(f"open:{run.name}", "Open", said=f"Open {run.name}")
-    if not view.active and view.step < view.num_steps:
-        buttons += markup.button(f"continue:{run.name}", "Continue", said=f"Continue {run.name}")
-    return [name, state, steps, time, last, buttons]
+def _row(desk: Desk, run: RunFolder) -> list[str]:
+    view = desk.view if desk.is_going(run.name) else desk.history.view(run.path)
+    small = history.thumbnail(view, desk.thumbnails)
+    state = wording.NOT_STARTED if view.state == "idle" else wording.STATES[view.state]
+    begun, last = view.started_at, view.updated_at
+    return [
+        markup.picture(small, "") if small else "",
+        markup.text(run.name),
+        f'<span class="state {view.state}">{state}</span>',
+        markup.text(desk.preset_of(run) or "–"),
+        f"{view.step} of {view.num_steps}" if view.num_steps else "–",
+        f"{view.peak_vram_gb:.1f} GB" if view.peak_vram_gb else "–",
+        wording.duration(last - begun) if begun and last else "–",
+        datetime.fromtimestamp(last).strftime("%Y-%m-%d %H:%M") if last else "–",
+        _buttons(desk, run.name, view),
+    ]
 
 
-def act(desk: Desk, what: str) -> gr.Tabs:
-    """Carry out `open:NAME` or `continue:NAME` of a row, and go where the run is to be seen."""
-    deed, _, run = what.partition(":")
-    deeds = {"open": desk.open, "continue": desk.resume}
-    if deed not in deeds:
-        raise TunerError(f"The page asked for something unknown ('{what}').")
-    deeds[deed](run)
-    return gr.Tabs(selected="results" if desk.view.state == "finished" else "train")
+def _buttons(desk: Desk, run: str, view: RunView) -> str:
+    """What can be done with a run in this state."""
+    deeds = []
+    if view.state != "idle":
+        deeds.append(("open", "Open"))
+    waits = run in [one.run for one in desk.queue.entries]
+    if not view.active and not waits:
+        done = view.num_steps and view.step >= view.num_steps
+        start = "Start" if view.state == "idle" else "Continue"
+        deeds.append(("more", "Train on") if done else ("continue", start))
+    deeds += [("copy", "Copy as new"), ("folder", "Folder")]
+    if not view.active and not waits:
+        deeds.append(("delete", "Delete"))
+    return "".join(markup.button(f"{deed}:{run}", word, said=f"{word} {run}") for deed, word in deeds)
+
+
+class Answer(NamedTuple):
+    """What a press changes on the page: the tab to go to, whether the recipe is another one, and a question
+    (`more` or `delete`) about a run.
+    """
+
+    tab: str = ""
+    new_recipe: bool = False
+    question: str = ""
+    run: str = ""
+    steps: int = 0
+
+
+def act(desk: Desk, word: str) -> Answer:
+    """Carry out `deed:RUN` of a button; what the page sends is not trusted."""
+    deed, _, run = word.partition(":")
+    if deed not in DEEDS:
+        raise TunerError(f"The page asked for something unknown ('{word}').")
+    return DEEDS[deed](desk, run) or Answer()
+
+
+def _open(desk: Desk, run: str) -> Answer:
+    desk.open(run)
+    return Answer(TABS.get(desk.view.state, "train"))
+
+
+def _continue(desk: Desk, run: str) -> Answer:
+    return _gone_on(desk, run, None)
+
+
+def train_on(desk: Desk, run: str, num_steps: float | None) -> Answer:
+    """The question `more` was answered."""
+    return _gone_on(desk, run, int(num_steps or 0))
+
+
+def _gone_on(desk: Desk, run: str, num_steps: int | None) -> Answer:
+    if shelf.go_on(desk, run, num_steps):
+        gr.Info(wording.waits(run))
+        return Answer()
+    return Answer("train")
+
+
+def _copy(desk: Desk, run: str) -> Answer:
+    shelf.copy(desk, run)
+    return Answer("recipe", new_recipe=True)
+
+
+def _ask_more(desk: Desk, run: str) -> Answer:
+    view = desk.history.view(desk.run_folder(run).path)
+    return Answer(question="more", run=run, steps=2 * view.num_steps)
+
+
+def _ask_delete(desk: Desk, run: str) -> Answer:
+    return Answer(question="delete", run=desk.run_folder(run).name)
+
+
+DEEDS: dict[str, Callable[[Desk, str], Answer | None]] = {
+    "open": _open,
+    "continue": _continue,
+    "copy": _copy,
+    "more": _ask_more,
+    "delete": _ask_delete,
+    "folder": lambda desk, run: shelf.open_folder(desk.run_folder(run).path),
+    "up": lambda desk, run: desk.queue.move(run, -1),
+    "down": lambda desk, run: desk.queue.move(run, 1),
+    "out": lambda desk, run: desk.queue.remove(run),
+    "release": lambda desk, _: desk.queue.go_on(),
+}
+
+
+def told(desk: Desk, answer: Answer) -> list[Any]:
+    """The values of the tabs, the sections of the expert form, `RunsTab.lists` and `RunsTab.questions`."""
+    tab = gr.Tabs(selected=answer.tab) if answer.tab else gr.skip()
+    section = gr.Accordion(open=False) if answer.new_recipe else gr.skip()
+    more, delete = answer.question == "more", answer.question == "delete"
+    label = f"Type “{answer.run}” to delete it"
+    return [
+        tab,
+        *[section] * len(form.SECTIONS),
+        *show(desk),
+        answer.run,
+        gr.update(visible=more),
+        gr.update(value=answer.steps or None, label=f"Train “{answer.run}” on up to"),
+        gr.update(visible=delete),
+        gr.update(value="", label=label),
+    ]
