@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -224,7 +224,7 @@ class Session:
 
     def caption(
         self, pictures: Sequence[Path], request: CaptionRequest, every: bool = False
-    ) -> Iterator[tuple[int, int]]:
+    ) -> Generator[tuple[int, int], None, None]:
         """Writes captions beside pictures, as one step of `undo_folder`; `every` also those that have one.
 
         Yields (captions written, captions to write), first before the model is loaded. Closing the iterator

@@ -1,4 +1,4 @@
-"""One picture that somebody wants to see: the unit of previews, of `sample` and of the practice exam."""
+"""One picture or caption that somebody wants: the units of previews, `sample`, the exam and the captioner."""
 
 from __future__ import annotations
 
@@ -19,3 +19,25 @@ class SampleRequest:
     guidance: float | None = None
     strength: float | None = None
     references: tuple[Path, ...] = ()
+
+
+FLORENCE = "florence-community/Florence-2-base"
+"""The form of Florence-2 that transformers reads without foreign code."""
+INSTRUCTIONS = {
+    "one sentence": "<CAPTION>",
+    "in detail": "<DETAILED_CAPTION>",
+    "a paragraph": "<MORE_DETAILED_CAPTION>",
+}
+"""What Florence-2 was taught to do, by how long the captions become."""
+
+
+@dataclass(frozen=True)
+class CaptionRequest:
+    """What a captioner is asked for each picture. `model` is a folder or a hub name; `instruction` one of
+    `INSTRUCTIONS` or own words; `trigger` is put in front of what it says.
+    """
+
+    model: str = FLORENCE
+    instruction: str = INSTRUCTIONS["in detail"]
+    trigger: str = ""
+    max_tokens: int = 256
