@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,6 @@ class Entry:
     @property
     def row_bytes(self) -> int:
         return self.num_bytes // max(1, self.shape[0]) if self.shape else self.num_bytes
-
-    @property
-    def num_values(self) -> int:
-        return math.prod(self.shape)
 
 
 def entries(paths: Iterable[Path]) -> dict[str, Entry]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tuner import machine
 from tuner.events import Emit, Warned
 from tuner.settings.run import RunSettings
 
@@ -49,5 +50,6 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 def free_memory(device: torch.device) -> None:
     """Gives back what a phase held; the caller has dropped its references."""
     gc.collect()
+    machine.release_freed_memory()
     if device.type == "cuda":
         torch.cuda.empty_cache()
