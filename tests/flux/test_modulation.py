@@ -10,8 +10,9 @@ from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 
 from tuner.adapters.catalog import algorithm
-from tuner.flux.modulation import Modulation, Row, is_modulation
+from tuner.flux.modulation import Modulation, Row
 from tuner.flux.objective import Conditions, predict_velocity
+from tuner.flux.targets import is_modulation
 from tuner.practice import parts
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from tests.flux.test_modulation import _inputs, _plain
+from tuner.flux import streaming
 from tuner.flux.objective import predict_velocity
-from tuner.flux.streaming import NUM_SLOTS, Streaming, spread
+from tuner.flux.streaming import NUM_SLOTS, Streaming
 from tuner.quantization import catalog
 
 CPU = torch.device("cpu")
@@ -19,13 +20,6 @@ CPU = torch.device("cpu")
 def _blocks(transformer: nn.Module, numbers: tuple[int, ...]) -> list[nn.Module]:
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
     return [blocks[number] for number in numbers]
-
-
-def test_streamed_blocks_are_spread_evenly() -> None:
-    assert spread(57, 0) == ()
-    assert spread(7, 7) == tuple(range(7))
-    assert spread(10, 2) == (2, 7)
-    assert len(set(spread(57, 23))) == 23 and max(spread(57, 23)) < 57
 
 
 @pytest.mark.parametrize("numbers", [(0,), (1, 2, 3), (0, 1, 2, 3, 4, 5, 6), (0, 3, 6)])
@@ -64,8 +58,8 @@ def test_quantized_blocks_stream_too(precision: str) -> None:
         for path, layer in [(n, m) for n, m in block.named_modules() if isinstance(m, nn.Linear)]:
             block.set_submodule(path, quantize(layer.weight, layer.bias, CPU, torch.float32))
     expected = predict_velocity(transformer, *_inputs())
-    streaming = Streaming(_blocks(transformer, (0, 2, 3, 6)), CPU)
-    assert streaming.host_bytes > 0
+    ring = Streaming(_blocks(transformer, (0, 2, 3, 6)), CPU)
+    assert ring.host_bytes > 0
     assert torch.equal(predict_velocity(transformer, *_inputs()), expected)
 
 
@@ -73,10 +67,24 @@ def test_only_the_slots_stay_on_the_card() -> None:
     transformer = _plain()
     blocks = _blocks(transformer, tuple(range(7)))
     whole = sum(w.nbytes for block in blocks for w in block.parameters() if w.nbytes >= 1 << 16)
-    streaming = Streaming(blocks, CPU)
-    assert streaming.host_bytes >= whole
-    assert streaming.slot_bytes <= NUM_SLOTS * max(
+    ring = Streaming(blocks, CPU)
+    assert ring.host_bytes >= whole
+    assert ring.slot_bytes <= NUM_SLOTS * max(
         sum(w.nbytes + 256 for w in block.parameters()) for block in blocks
     )
     storages = {w.untyped_storage().data_ptr() for b in blocks for w in b.parameters() if w.nbytes >= 1 << 16}
     assert len(storages) <= NUM_SLOTS
+
+
+@pytest.mark.parametrize("precision", ["int8-quanto", "int4-quanto"])
+def test_the_shell_of_a_quantized_weight_moves_with_it(precision: str) -> None:
+    """To the device "meta", which is another one than the host's on every machine."""
+    quantize = catalog.precision(precision).quantize
+    assert quantize is not None
+    layer = quantize(torch.randn(256, 256), None, CPU, torch.float32)
+    for owner, name, tensor in list(streaming._plain_tensors(layer)):
+        setattr(owner, name, tensor.to("meta"))
+    assert layer.weight.device == CPU
+    streaming._wrap_again(layer)
+    assert layer.weight.device == torch.device("meta")
+    assert layer.weight.shape == (256, 256) and layer.dequantized().shape == (256, 256)

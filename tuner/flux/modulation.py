@@ -6,18 +6,12 @@ once, one layer after the other, and kept as a table: 2.1 MB a step for FLUX.1 i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-_ENDINGS = (".norm.linear", ".norm1.linear", ".norm1_context.linear", "norm_out.linear")
-
-
-def is_modulation(path: str) -> bool:
-    """Whether a module of FluxTransformer2DModel is a modulation layer."""
-    return path.endswith(_ENDINGS)
 
 
 class Row(nn.Module):
@@ -50,6 +44,7 @@ class Modulation:
         self._keys: Tensor | None = None
         self._table: Tensor | None = None
         transformer.register_forward_pre_hook(self._before_forward, with_kwargs=True)
+        transformer._table_of_modulation = self  # for `modulation_of`
 
     @torch.no_grad()
     def prepare(self, timesteps: Tensor, guidance: Tensor | None, pooled: Tensor) -> None:
@@ -65,6 +60,15 @@ class Modulation:
             table[:, start : start + row.num_out] = self._layer(path)(conditioning)
             start += row.num_out
         self._keys, self._table = keys, table
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside, other tables may be made; afterwards the present one is there again."""
+        kept = self._keys, self._table
+        try:
+            yield
+        finally:
+            self._keys, self._table = kept
 
     def _conditioning(self, timesteps: Tensor, guidance: Tensor | None, pooled: Tensor) -> Tensor:
         given = [timesteps.to(pooled.dtype) * 1000]
@@ -94,6 +98,12 @@ class Modulation:
         if not same.any(1).all():
             return None
         return same.int().argmax(1).cpu()
+
+
+def modulation_of(transformer: nn.Module) -> Modulation | None:
+    """The table of a transformer; None where its modulation layers are where they were."""
+    found: Modulation | None = getattr(transformer, "_table_of_modulation", None)
+    return found
 
 
 def _keys(timesteps: Tensor, guidance: Tensor | None, pooled: Tensor) -> Tensor:

@@ -21,11 +21,6 @@ _LEAST_BYTES = 1 << 16
 _ALIGNMENT = 256
 
 
-def spread(num_blocks: int, num_streamed: int) -> tuple[int, ...]:
-    """Numbers of the streamed blocks, evenly spread, so that each copy has resident blocks to hide behind."""
-    return tuple((2 * n + 1) * num_blocks // (2 * num_streamed) for n in range(num_streamed))
-
-
 @dataclass(frozen=True)
 class _Leaf:
     """One plain tensor inside a block: `owner.name`, and where it lies in the block's flat bytes."""
@@ -66,7 +61,10 @@ class Streaming:
             for leaf in large:
                 leaf.point_at(self._slots[number % count])
             _bring_small(block, device)
+            _wrap_again(block)
             block.register_forward_pre_hook(partial(self._enter, number))
+            for layer in block.modules():
+                layer._bring_weights = partial(self._bring, number)  # for `bring`
 
     @property
     def host_bytes(self) -> int:
@@ -78,14 +76,17 @@ class Streaming:
 
     def _enter(self, number: int, *_: object) -> None:
         """The block is about to be computed: waits for its weights and sends for those of the next one."""
-        self._fetch(number)
-        event = self._arrived[number % len(self._slots)]
-        if event is not None:
-            torch.cuda.current_stream(self._device).wait_event(event)
+        self._bring(number)
         following = self._following(number)
         self._at = number
         if following is not None and following % len(self._slots) != number % len(self._slots):
             self._fetch(following)
+
+    def _bring(self, number: int) -> None:
+        self._fetch(number)
+        event = self._arrived[number % len(self._slots)]
+        if event is not None:
+            torch.cuda.current_stream(self._device).wait_event(event)
 
     def _following(self, number: int) -> int | None:
         """Upwards in a forward pass, downwards while blocks are computed again for the backward pass."""
@@ -109,6 +110,13 @@ class Streaming:
         with torch.cuda.stream(self._copying):
             slot[: host.nbytes].copy_(host, non_blocking=True)
             arrived.record()
+
+
+def bring(layer: nn.Module) -> None:
+    """Has the weights of a layer on the card, for those who look at them outside of a forward pass."""
+    fetch = getattr(layer, "_bring_weights", None)
+    if fetch is not None:
+        fetch()
 
 
 def _leaves(block: nn.Module) -> Iterator[_Leaf]:
@@ -153,3 +161,19 @@ def _bring_small(block: nn.Module, device: torch.device) -> None:
     for parameter in block.parameters():
         if hasattr(parameter, "quant_state"):  # bitsandbytes keeps a weight's scales beside it
             parameter.quant_state.to(device)
+
+
+def _wrap_again(block: nn.Module) -> None:
+    """The shells of quantized weights keep the device that they were made on: they get new ones."""
+    for layer in block.modules():
+        for name, parameter in layer.named_parameters(recurse=False):
+            if hasattr(parameter, "__tensor_flatten__"):
+                setattr(layer, name, nn.Parameter(_rebuilt(parameter), requires_grad=False))
+
+
+def _rebuilt(tensor: Any) -> Any:
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return tensor
+    names, about = tensor.__tensor_flatten__()
+    inner = {name: _rebuilt(getattr(tensor, name)) for name in names}
+    return type(tensor).__tensor_unflatten__(inner, about, tensor.size(), tensor.stride())

@@ -34,3 +34,11 @@ def names() -> tuple[str, ...]:
 
 UNQUANTIZED = ("x_embedder", "context_embedder", "proj_out")
 """The linear layers that stay as they are when the transformer is quantized: its ways in and its way out."""
+
+MODULATION = (".norm.linear", ".norm1.linear", ".norm1_context.linear", "norm_out.linear")
+"""The linear layers that act on one vector a sample instead of on its tokens: a quarter of the model."""
+
+
+def is_modulation(path: str) -> bool:
+    """Whether a module of FluxTransformer2DModel is a modulation layer."""
+    return path.endswith(MODULATION)

@@ -23,11 +23,14 @@ from tuner.flux import routes
 from tuner.flux.single_file import is_single_file
 from tuner.machine import Reading
 from tuner.optimizers import catalog as optimizers
-from tuner.plan import adapter, resume, sources
+from tuner.plan import adapter, fitting, resume, sources
+from tuner.plan.levers import Levers, words
 from tuner.plan.memory import Need, forecast, shape
 from tuner.plan.phases import Phase, Plan
 from tuner.settings import flavours
 from tuner.settings.run import RunSettings
+
+SMALLER_PRESET = Advice("Choose a smaller preset, or the practice model.")
 
 
 def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
@@ -52,7 +55,8 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
     _check_routes(settings)
     linears = tuple(shape(settings).linears())
     adapter.refuse_nothing(settings, linears)
-    needs = forecast(settings, index, machine)
+    levers = fitting.choose(settings, index, machine)
+    needs = forecast(settings, index, machine, levers)
     return Plan(
         settings=settings,
         folder=folder,
@@ -70,19 +74,28 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
             *adapter.notes(settings, linears, first_step if resume_from is None else 0),
             *index.notes,
             *map(resume.passed_over, damaged),
-            *_tight(needs, machine),
+            *_levers(levers, settings),
+            *_tight(settings, index, needs, machine),
         ),
+        levers=levers,
     )
 
 
 def refuse_misfit(plan: Plan, machine: Reading) -> None:
     """Raises WillNotFit where the weights alone are more than there is: such a run would only be killed."""
-    need = next(_most(Need(one.vram_gb, one.ram_gb), machine) for one in plan.phases if one.name == "load")
+    load = next(one for one in plan.phases if one.name == "load")
+    need = _most(Need(load.vram_gb, load.ram_gb), machine)
     if need > _memory_gb(machine):
         raise WillNotFit(
             f"{_place(machine)} has {_memory_gb(machine):.0f} GB of memory; "
             f"the model alone needs about {need:.0f} GB.",
-            Advice("Choose a smaller preset, or the practice model."),
+            _smaller(plan.settings, plan.index, machine) or SMALLER_PRESET,
+        )
+    if load.ram_gb > machine.ram_total_gb:
+        raise WillNotFit(
+            f"This computer has {machine.ram_total_gb:.0f} GB of memory (RAM); "
+            f"the blocks that wait in it need about {load.ram_gb:.0f} GB.",
+            _smaller(plan.settings, plan.index, machine) or SMALLER_PRESET,
         )
 
 
@@ -135,13 +148,37 @@ def _num_cached(folder: Path, entries: Sequence[tuple[str, ...]]) -> int:
     return sum(there.issuperset(keys) for keys in entries)
 
 
-def _tight(needs: dict[str, Need], machine: Reading) -> tuple[str, ...]:
+def _levers(levers: Levers, settings: RunSettings) -> tuple[str, ...]:
+    """A note on what stays off the card, and on the blocks that must be computed twice for it."""
+    said = words(levers, shape(settings).blocks)
+    notes = [f"To fit the card: {said}."] if said else []
+    if levers.streamed and not settings.memory.gradient_checkpointing:
+        notes.append("Blocks that wait in the computer's memory are computed twice in any case.")
+    if levers.text_by_layer:
+        notes.append("T5-XXL is read layer by layer.")
+    return tuple(notes)
+
+
+def _tight(
+    settings: RunSettings, index: DatasetIndex, needs: dict[str, Need], machine: Reading
+) -> tuple[str, ...]:
     """A note where the estimate is more than there is; it is too coarse to refuse the run for."""
     most = max(_most(need, machine) for need in needs.values())
     there = _memory_gb(machine)
-    return (f"{_place(machine)} has {there:.0f} GB of memory; this run may need about {most:.0f} GB.",) * (
-        most > there
-    )
+    if most <= there:
+        return ()
+    advice = _smaller(settings, index, machine)
+    text = f"{_place(machine)} has {there:.0f} GB of memory; this run may need about {most:.0f} GB."
+    return (f"{text} {advice.text}" if advice else text,)
+
+
+def _smaller(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Advice | None:
+    """The smallest change with which the run fits."""
+    change = fitting.smallest_change(settings, index, machine)
+    if change is None:
+        return None
+    said = ", ".join(f"'{path.rpartition('.')[2]}' {value}" for path, value in change.items())
+    return Advice(f"It fits with {said}.", change)
 
 
 def _most(need: Need, machine: Reading) -> float:

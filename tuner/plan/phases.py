@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuner.dataset.index import DatasetIndex
 from tuner.files.run_folder import RunFolder
+from tuner.plan.levers import ALL_THERE, Levers
 from tuner.settings.run import RunSettings
 
 
@@ -43,3 +44,4 @@ class Plan:
     first_step: int = 0
     damaged: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    levers: Levers = ALL_THERE

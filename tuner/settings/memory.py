@@ -148,15 +148,15 @@ class Memory:
     block_streaming: str = setting(
         "auto",
         "Block streaming",
-        "Whether blocks may wait in the computer's memory: with 'auto' as few as the card's free memory makes "
-        "necessary. Changes no result.",
+        "Whether blocks may wait in the computer's memory: with 'auto' as few as the card's free memory "
+        "makes necessary. Changes no result.",
         choices=("auto", "never"),
     )
     modulation_eviction: str = setting(
         "auto",
         "Modulation off the card",
-        "Computes what the modulation layers, a quarter of the model, give for many steps ahead and keeps them "
-        "off the card, where they need not be quantized; 'auto': where the card is too small for all.",
+        "Computes what the modulation layers, a quarter of the model, give for many steps ahead and keeps "
+        "them off the card, where they need not be quantized; 'auto': where the card is too small for all.",
         choices=("auto", "always", "never"),
     )
     checkpointing_fill: str = setting(

@@ -17,6 +17,7 @@ from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora_file import to_start_from
 from tuner.errors import Advice, ModelMissing
 from tuner.flux import loading
+from tuner.flux.streaming import bring
 from tuner.plan import adapter as plans
 from tuner.quantization.frozen import dequantized
 from tuner.settings.run import RunSettings
@@ -26,11 +27,17 @@ from tuner.training.models import transformer_source
 def attach_adapter(settings: RunSettings, transformer: torch.nn.Module) -> Adapter:
     """A fresh adapter, or one that goes on from the file that `init_lora` names."""
     choice = settings.adapter
-    base = Base(dequantized, _originals(settings))
+    base = Base(_effective, _originals(settings))
     adapter = algorithm(choice.lora_type).attach(transformer, plans.shape(settings), base)
     if choice.init_lora is not None:
         adapter.load(to_start_from(_read(Path(choice.init_lora))))
     return adapter
+
+
+def _effective(layer: torch.nn.Module) -> Tensor:
+    """The weight in float32, also where its block waits in the computer's memory."""
+    bring(layer)
+    return dequantized(layer)
 
 
 def _originals(settings: RunSettings) -> Callable[[str], Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -13,10 +13,9 @@ Run = Callable[..., Any]
 """(block, its inputs) -> its outputs, with less to remember than a plain call."""
 
 
-def enable(transformer: nn.Module, backend: str, interval: int) -> None:
-    """Checkpoints every `interval`th block, counted over the double blocks and then the single ones."""
-    blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
-    chosen, run = frozenset(blocks[::interval]), BACKENDS[backend]
+def enable(transformer: nn.Module, backend: str, paths: Collection[str]) -> None:
+    """Checkpoints the blocks at these paths."""
+    chosen, run = frozenset(map(transformer.get_submodule, paths)), BACKENDS[backend]
 
     def call(block: nn.Module, *inputs: Any) -> Any:
         return run(block, *inputs) if block in chosen else block(*inputs)

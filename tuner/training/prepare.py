@@ -11,6 +11,7 @@ from tuner.flux import routes
 from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
+from tuner.plan.levers import ALL_THERE, Levers
 from tuner.settings.run import RunSettings
 from tuner.training import checkpointing
 from tuner.training.assistant import attach_assistant
@@ -30,17 +31,13 @@ class Prepared:
     guidance_embeds: bool
 
 
-def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
+def prepare(settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE) -> Prepared:
     """Loads the transformer frozen, attaches the adapter, and builds the optimizer over it."""
-    transformer, adapter = load_with_adapter(settings, hardware)
+    transformer, adapter = load_with_adapter(settings, hardware, levers)
     attach_assistant(settings, transformer, hardware)
-    if settings.memory.gradient_checkpointing:
-        memory = settings.memory
-        checkpointing.enable(
-            transformer,
-            memory.gradient_checkpointing_backend,
-            memory.gradient_checkpointing_interval or 1,
-        )
+    if levers.checkpointed:
+        backend = "unsloth" if levers.inputs_wait else "torch"
+        checkpointing.enable(transformer, backend, levers.checkpointed)
     choice = settings.optimization
     if choice.dynamo_backend != "no":
         transformer.compile_repeated_blocks(backend=choice.dynamo_backend)
@@ -53,9 +50,11 @@ def prepare(settings: RunSettings, hardware: Hardware) -> Prepared:
     return Prepared(trainee, adapter, transformer.config.guidance_embeds)
 
 
-def load_with_adapter(settings: RunSettings, hardware: Hardware) -> tuple[torch.nn.Module, Adapter]:
+def load_with_adapter(
+    settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE
+) -> tuple[torch.nn.Module, Adapter]:
     """The frozen transformer with an untrained adapter inside: what training and previews share."""
-    transformer = load_transformer(settings, hardware)
+    transformer = load_transformer(settings, hardware, levers)
     return transformer, attach_adapter(settings, transformer)
 
 

@@ -141,7 +141,7 @@ def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: 
 
 def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
     torch.manual_seed(seed(plan.settings))
-    prepared = prepare(plan.settings, hardware)
+    prepared = prepare(plan.settings, hardware, plan.levers)
     feed = Feed(
         batches=batches_of(plan.index, plan.settings),
         caches=caches,
