@@ -1,6 +1,9 @@
 """Each command that looks, draws or exports: its lines, its object, its exit code, its one sentence."""
 
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -71,6 +74,41 @@ def test_dataset_gives_the_sheet(tmp_path, call):
         "captions", "mask", "reference", "excluded", "remarks",
     }  # fmt: skip
     assert "8 samples and 4 batches" in call("dataset", config).out
+
+
+def test_the_doctor_names_what_is_wrong(tmp_path, call):
+    config = write_recipe(tmp_path)
+    (tmp_path / "pictures" / "0.txt").write_text("without the word")
+    (tmp_path / "pictures" / "1.txt").unlink()
+    result = call("dataset", config, "--json", "--doctor").json
+    assert [(Path(one["file"]).name, one["kind"], one["fix"]) for one in result["findings"]] == [
+        ("1.png", "no caption", "write caption"),
+        ("0.png", "no trigger", "add trigger"),
+    ]
+    assert "findings" not in call("dataset", config, "--json").json
+    assert result["findings"][0]["sentence"] in call("dataset", config, "--doctor").out
+
+
+def test_captions_are_written_where_they_are_missing(tmp_path, call, monkeypatch):
+    def captions(pictures, request):
+        yield from ((path, f"{path.stem} {request.instruction}") for path in pictures)
+
+    monkeypatch.setitem(sys.modules, "tuner.training.captioner", SimpleNamespace(captions=captions))
+    monkeypatch.chdir(tmp_path)
+    config = write_recipe(tmp_path)
+    first, *others = sorted((tmp_path / "pictures").glob("*.png"))
+    first.with_suffix(".txt").write_text("mine")
+    for one in others:
+        one.with_suffix(".txt").unlink(missing_ok=True)
+    result = call(
+        "caption", config, "--model", "folder", "--ask", "one sentence", "--trigger", "sks", "--json"
+    )
+    assert result.json == {"num_pictures": 1 + len(others), "num_captions": len(others)}
+    assert first.with_suffix(".txt").read_text() == "mine"
+    assert others[0].with_suffix(".txt").read_text() == f"sks {others[0].stem} <CAPTION>\n"
+    assert "0 captions written" in call("caption", config).out
+    assert call("caption", config, "--all", "--ask", "Who?").code == 0
+    assert first.with_suffix(".txt").read_text() == f"{first.stem} Who?\n"
 
 
 def test_a_dataset_that_is_too_small_names_the_repeats(tmp_path, call):

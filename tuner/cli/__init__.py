@@ -14,6 +14,7 @@ from tuner.cli import commands, runs
 from tuner.cli.output import existing_file, explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
 from tuner.quantization import catalog as precisions
+from tuner.settings.request import FLORENCE, INSTRUCTIONS
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,23 @@ COMMANDS: tuple[Command, ...] = (
             _argument(
                 "--doctor", action="store_true", help="also names what is likely to spoil the training"
             ),
+        ),
+    ),
+    Command(
+        "caption",
+        "Let Florence-2 write the captions that are missing.",
+        commands.caption,
+        (
+            DIR,
+            _argument("--model", metavar="FOLDER", default=FLORENCE, help="a folder or hub name"),
+            _argument("--all", action="store_true", help="also where there is a caption already"),
+            _argument(
+                "--ask",
+                metavar="TEXT",
+                default="in detail",
+                help=f"{', '.join(INSTRUCTIONS)}, or an instruction in your own words",
+            ),
+            _argument("--trigger", metavar="WORD", help="is put in front of each caption"),
         ),
     ),
     Command(

@@ -11,13 +11,14 @@ from typing import Any
 from tuner import bench as benchmarks
 from tuner import files, machine
 from tuner.cli.output import report, save_picture, tell
-from tuner.dataset import counts, doctor, scan, sheet, tokens
+from tuner.cli.progress import display
+from tuner.dataset import caption_files, counts, doctor, scan, sheet, tokens
 from tuner.errors import ModelMissing
 from tuner.plan import sources
 from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
 from tuner.settings import page
-from tuner.settings.request import SampleRequest
+from tuner.settings.request import INSTRUCTIONS, CaptionRequest, SampleRequest
 
 BENCHMARKS = {"step": benchmarks.step, "page": benchmarks.page}
 MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
@@ -78,6 +79,22 @@ def dataset(arguments: Namespace) -> int:
         encoders = tokens.flux_encoders(sources.model_place(settings), sources.num_text_tokens(settings))
         record["findings"] = [asdict(one) for one in doctor.examine(scanned, encoders)]
     report(arguments, record, _dataset_lines(record))
+    return 0
+
+
+def caption(arguments: Namespace) -> int:
+    """Captions by a model, in text files beside the pictures."""
+    settings = files.load_all(files.config_folder(arguments.dir)).settings
+    pictures = caption_files.editable(scan.look(settings))
+    request = CaptionRequest(
+        arguments.model, INSTRUCTIONS.get(arguments.ask, arguments.ask), arguments.trigger or ""
+    )
+    made, written = Session(Path.cwd()).caption(pictures, request, arguments.all), 0
+    _, total = next(made)
+    for written, _ in display().each("Captions", made, total):  # noqa: B007 - the last one counts
+        pass
+    record = {"num_pictures": len(pictures), "num_captions": written}
+    report(arguments, record, [f"{written} captions written, of {len(pictures)} pictures."])
     return 0
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tuner.dataset import captions
 from tuner.dataset.captions import caption_file, with_trigger
+from tuner.dataset.scan import Scanned
 from tuner.dataset.undo import Step
-from tuner.errors import TunerError
+from tuner.errors import Advice, TunerError
 
 
 def text_of(picture: Path) -> str:
@@ -18,6 +19,24 @@ def text_of(picture: Path) -> str:
     """
     path = caption_file(picture)
     return captions.read(path)[0] if path.exists() else ""
+
+
+def editable(scanned: Iterable[Scanned]) -> tuple[Path, ...]:
+    """The pictures whose captions stand in files of their own, also where these are missing.
+
+    Raises TunerError where no dataset takes its captions from such files.
+    """
+    scanned = list(scanned)
+    own = [one for one in scanned if one.rules.captions.strategy == "textfile"]
+    if not own:
+        change = {f"datasets.{one.rules.settings.id}.caption_strategy": "textfile" for one in scanned}
+        raise TunerError(
+            "The recipe does not take its captions from text files, so there is none to change.",
+            Advice("Let the text file beside each picture be its caption.", change),
+        )
+    found = [picture.path for one in own for picture in one.pictures]
+    found += [left.path for one in own for left in one.left_out if left.kind == "caption"]
+    return tuple(dict.fromkeys(found))
 
 
 def write(step: Step, picture: Path, text: str) -> bool:
