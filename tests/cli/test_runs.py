@@ -37,6 +37,36 @@ def test_train_reports_one_object(tmp_path, call, trainer):
     assert result.json["exports"] == [str(tmp_path / "run" / "exports" / "cat.safetensors")]
 
 
+def test_several_runs_go_in_turn_and_on_after_a_failure(tmp_path, call, trainer):
+    def play(plan, emit, control):
+        if "bad" in str(plan.folder.path):
+            raise LossDiverged("The loss is not a number.")
+        trained(plan, emit, control)
+
+    trainer(play)
+    places = [tmp_path / name for name in ("bad", "nowhere", "good")]
+    for place in (places[0], places[2]):
+        write_recipe(place)
+    result = call("train", *(place / "run" for place in places), "--json")
+    assert result.code == 1
+    bad, missing, good = result.json["runs"]
+    assert (bad["outcome"], good["outcome"]) == ("failed", "finished")
+    assert "no folder" in missing["error"]["message"]
+    assert "no folder" in result.err
+
+
+def test_a_stop_stops_those_that_wait_too(tmp_path, call, trainer):
+    def stopped(plan, emit, control):
+        emit(RunStarted(run="run", phases=("train",), num_steps=plan.num_steps))
+        emit(RunStopped(step=4))
+
+    trainer(stopped)
+    config = write_recipe(tmp_path)
+    result = call("train", config, config)
+    assert result.code == 3
+    assert [line.partition(": ")[2][:7] for line in result.out.splitlines()] == ["stopped"]
+
+
 def test_a_finished_run_says_so(tmp_path, call, trainer):
     config = write_recipe(tmp_path)
     assert call("train", config).code == 0

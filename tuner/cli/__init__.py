@@ -46,7 +46,12 @@ DIR = _argument(
 )
 
 COMMANDS: tuple[Command, ...] = (
-    Command("train", "Start a run, or go on with it.", runs.train, (DIR,)),
+    Command(
+        "train",
+        "Start a run, or go on with it; several have their turn one after the other.",
+        runs.train,
+        (_argument("dirs", metavar="DIR", type=Path, nargs="+", help=DIR.options["help"]),),
+    ),
     Command(
         "practice",
         "Learn a new subject with the embedded practice model; needs no card and no download.",

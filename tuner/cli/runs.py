@@ -22,13 +22,45 @@ STOPPED = 3
 
 
 def train(arguments: Namespace) -> int:
-    """Start the run, or go on with it."""
+    """Start the run, or go on with it; several one after the other, also after one that failed. -> the exit
+    code of the first that did
+    """
     session = Session(Path.cwd())
-    code = _execute(session, files.config_folder(arguments.dir), display())
+    if len(arguments.dirs) == 1:
+        code, record, lines = _train(session, arguments.dirs[0])
+        report(arguments, record, lines)
+        return code
+    done = []
+    for folder in arguments.dirs:
+        done.append(_train_in_turn(session, folder))
+        if done[-1][0] == STOPPED:
+            break
+    report(
+        arguments, {"runs": [record for _, record, _ in done]}, [line for *_, lines in done for line in lines]
+    )
+    return next((code for code, *_ in done if code), 0)
+
+
+Trained = tuple[int, dict[str, Any], list[str]]
+"""(exit code, record, lines) of one run."""
+
+
+def _train(session: Session, folder: Path) -> Trained:
+    code = _execute(session, files.config_folder(folder), display())
     lines = [f"{session.view.state}: {session.view.step} of {session.view.num_steps} steps"]
     lines += [f"LoRA: {Path(one.path).resolve()}" for one in session.view.exports[-1:]]
-    report(arguments, _record(session), lines)
-    return code
+    return code, _record(session), lines
+
+
+def _train_in_turn(session: Session, folder: Path) -> Trained:
+    """One of several: what cannot start is told, and the next one has its turn."""
+    tell(f"{folder}:")
+    try:
+        code, record, lines = _train(session, folder)
+    except TunerError as error:
+        tell(str(error))
+        return error.exit_code, {"run": str(folder), "error": error_record(error)}, [f"{folder}: not started"]
+    return code, record, [f"{folder}: {line}" for line in lines]
 
 
 def practice(arguments: Namespace) -> int:

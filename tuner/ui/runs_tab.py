@@ -96,7 +96,7 @@ def table(desk: Desk) -> str:
 def _row(desk: Desk, run: RunFolder) -> list[str]:
     view = desk.view if desk.is_going(run.name) else desk.history.view(run.path)
     small = history.thumbnail(view, desk.thumbnails)
-    state = wording.NOT_STARTED if view.state == "idle" else wording.STATES[view.state]
+    state = wording.STATES[view.state] if view.state != "idle" else wording.NOT_STARTED
     begun, last = view.started_at, view.updated_at
     return [
         markup.picture(small, "") if small else "",
