@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tuner.errors import Advice, DiskFull, TunerError
-from tuner.export import catalog, convert
+from tuner.errors import Advice, TunerError
+from tuner.export import catalog, convert, place
 from tuner.export.check import Verdict, check
 from tuner.export.source import Base, read
 
@@ -29,7 +27,6 @@ _DOWN = (".lora_A.weight", ".lora_down.weight")
 _EXACT = (".alpha", ".dora_scale", ".lora_magnitude_vector", ".oft_blocks", ".rescale", ".bias.diff")
 """Small or touchy, so never rounded."""
 Judged = TypeVar("Judged")
-_FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')  # in a file name, on one system or another
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def export(
     row, number_format = catalog.dialect(dialect), _number_format(dtype)
     trained = read(source)
     tensors = _rounded(convert.tensors(trained, row, base), number_format)
-    path = _free(_checked(to))
+    path = _free(to)
     about = {**metadata, **_sizes(tensors), **convert.about(trained, row), "format": "pt"}
     verdict = _write(path, tensors, about, lambda half: check(half, trained, base, row.name, dtype))
     return ExportReport(path, row.name, len(tensors), verdict, convert.notes(trained, row))
@@ -71,7 +68,7 @@ def export(
 
 def write_tensors(to: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
     """Any tensors to `to`, with the same care and the same errors as an export. -> where they lie"""
-    path = _free(_checked(to))
+    path = _free(to)
     _write(path, tensors, {**metadata, "format": "pt"}, lambda half: None)
     return path
 
@@ -111,27 +108,9 @@ def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return {"ss_network_dim": str(rank), "ss_network_alpha": f"{rank if alpha is None else alpha.item():g}"}
 
 
-def _checked(to: Path) -> Path:
-    """Refuses names that ComfyUI does not list, or that another system cannot write."""
-    if to.suffix != ".safetensors" or _FORBIDDEN.search(to.name):
-        raise TunerError(
-            f"'{to.name}' cannot be the name of an export.",
-            Advice('Choose a name that ends in .safetensors and holds none of \\ / : * ? " < > |.'),
-        )
-    if not to.parent.is_dir():
-        raise TunerError(
-            f"The folder '{to.parent}' does not exist.",
-            Advice("Create it first, or choose a name without a slash."),
-        )
-    return to
-
-
 def _free(to: Path) -> Path:
-    """`to`, or the first free one of `<stem>-2`, `<stem>-3` ...; programs keep what they read by its path."""
-    path, number = to, 2
-    while os.path.lexists(path):
-        path, number = to.with_stem(f"{to.stem}-{number}"), number + 1
-    return path
+    place.checked(to)
+    return to.with_name(place.free_name(to.name, to.parent))
 
 
 def _write(
@@ -143,21 +122,14 @@ def _write(
         raise TunerError(
             "The metadata of the export is over 1 MiB, so no program would show it.", Advice("Shorten it.")
         )
-    half = path.with_name(f".{path.name}.part")
-    try:
+    with place.whole(path) as half:
         with half.open("wb") as file:
             file.write(header)
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
         _verify(half, tensors)
-        verdict = judge(half)
-        os.replace(half, path)
-    except OSError as error:
-        raise _in_words(error, path) from error
-    finally:
-        half.unlink(missing_ok=True)
-    return verdict
+        return judge(half)
 
 
 def _serialized(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
@@ -186,16 +158,3 @@ def _verify(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise TunerError(
             f"'{path.parent}' does not keep what is written to it.", Advice("Choose another disk.")
         )
-
-
-def _in_words(error: OSError, path: Path) -> TunerError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(
-            f"The disk with '{path.parent}' is full, so the export was not written.",
-            Advice("Free some space, or choose a folder on another disk."),
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return TunerError(
-            f"The folder '{path.parent}' may not be written to.", Advice("Choose another folder.")
-        )
-    return TunerError(f"'{path}' could not be written: {error.strerror}.", Advice("Choose another place."))
