@@ -222,3 +222,15 @@ def test_what_is_counted_is_drawn(shapes: list[tuple], seed: int, sampling: str)
     assert drawn == {one.content: e.repeats + 1 for e in entries for one in e.pictures}
     next(batches)
     assert batches.epoch == 2
+
+
+def test_a_look_at_the_next_batch_changes_nothing() -> None:
+    plain, looked_at = Batches(THREE, seed=4), Batches(THREE, seed=4)
+    for _ in range(2 * an_epoch(THREE)):
+        ahead = looked_at.upcoming()
+        assert looked_at.state() == plain.state()
+        batch = next(looked_at)
+        assert batch == next(plain) and ahead in (batch, None)
+    looked_at.upcoming()
+    looked_at.load_state(plain.state())
+    assert next(looked_at) == next(plain)

@@ -108,3 +108,28 @@ def test_a_write_that_fails_leaves_the_old_entry(cache: TensorCache, monkeypatch
         cache.put(KEY, {"x": torch.ones(3)})
     assert torch.equal(cache.get(KEY)["x"], torch.zeros(3))
     assert entry(cache).suffix == ".safetensors"
+
+
+def test_what_is_expected_is_read_before_it_is_asked_for(cache: TensorCache) -> None:
+    cache.put(KEY, TENSORS)
+    cache.expect([KEY, KEY, "nowhere"])
+    cache._expected[KEY].result()
+    entry(cache).unlink()
+    assert torch.equal(cache.get(KEY)["mean"], TENSORS["mean"]), "it was in memory"
+    for key in (KEY, "nowhere"):
+        with pytest.raises(KeyError):
+            cache.get(key)
+
+
+def test_what_is_put_after_it_was_expected_is_what_comes(cache: TensorCache) -> None:
+    cache.put(KEY, {"x": torch.zeros(3)})
+    cache.expect([KEY])
+    cache.put(KEY, {"x": torch.ones(3)})
+    assert torch.equal(cache.get(KEY)["x"], torch.ones(3))
+
+
+def test_entries_are_read_whole_and_not_mapped(cache: TensorCache) -> None:
+    cache.put(KEY, TENSORS)
+    read = cache.get(KEY)
+    entry(cache).write_bytes(b"")
+    assert torch.equal(read["mean"], TENSORS["mean"])

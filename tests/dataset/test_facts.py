@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.dataset.made import LANDSCAPE, dataset, pictures, settings
 from tests.house import ROOT
-from tuner.dataset import facts
+from tuner.dataset import facts, workers
 from tuner.dataset.facts import Facts, examine, facts_of
 from tuner.dataset.keys import content_key
 from tuner.dataset.scan import scan
@@ -21,7 +21,7 @@ from tuner.dataset.signs import Signs
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Four pictures that are enough to be remembered, read in this process."""
-    monkeypatch.setattr(facts, "FEW_FILES", 3)
+    monkeypatch.setattr(workers, "FEW_FILES", 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     folder = pictures(tmp_path / "set", "a.png", "b.jpg", "deep/c.webp", "d.png", size=LANDSCAPE)
     return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -132,7 +132,7 @@ def test_worker_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     folder = pictures(tmp_path / "set", *(f"{n}.png" for n in range(6)))
     (folder / "broken.png").write_bytes(b"no picture")
     files = sorted(folder.iterdir())
-    monkeypatch.setattr(facts, "FEW_FILES", 1)
+    monkeypatch.setattr(workers, "FEW_FILES", 1)
     assert facts_of(files, tmp_path / "set.json") == {path: examine(path) for path in files}
 
 

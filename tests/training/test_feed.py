@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tuner.dataset.batches import Batches
 from tuner.dataset.cache import TensorCache
+from tuner.dataset.decoding import open_mask
 from tuner.dataset.index import Companion, DatasetEntry, DatasetIndex, Picture
 from tuner.dataset.keys import content_key
 from tuner.plan.sources import CacheNames
@@ -191,7 +192,7 @@ def test_the_planes_of_a_mask_are_means_over_the_cells(tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     image.save(path)
     mask = Companion(path, content_key(path.read_bytes()), "mask", "masks", SIZE)
-    made = encode._mask(picture(0, mask)).float()
+    made = encode._mask(open_mask(picture(0, mask))).float()
     assert made.shape == (2, *GRID)
     assert made[0, 0, :3].tolist() == pytest.approx([1.0, 0.2, 0.0], abs=1e-3)
     assert made[1, 0, :2].tolist() == pytest.approx([1 / 3, 0.2], abs=1e-3)

@@ -56,6 +56,7 @@ class Batches:
         self._accumulation = accumulation
         self._entries = index.datasets
         self._seed = seed
+        self._upcoming: Batch | None = None
         self._by_size = sampling == "auto-weighting"
         self._order = _fingerprint(index, seed, sampling)
         self._stream = self._one_epoch()
@@ -64,13 +65,19 @@ class Batches:
         return self
 
     def __next__(self) -> Batch:
-        batch = next(self._stream, None)
+        batch, self._upcoming = self.upcoming(), None
         while batch is None:
             self._next_epoch()
             batch = next(self._stream, None)
         self._drawn += 1
         self.num_items += len(batch.items)
         return batch
+
+    def upcoming(self) -> Batch | None:
+        """The next batch, which stays the next one; None at the end of an epoch."""
+        if self._upcoming is None:
+            self._upcoming = next(self._stream, None)
+        return self._upcoming
 
     def state(self) -> dict[str, Any]:
         """Where it stands, as JSON."""
@@ -113,7 +120,7 @@ class Batches:
         """`drawn` batches into an epoch, `before` batches after the run began."""
         # Drawing again is quick (a million batches take seconds), and leaves no state of dice to be stored.
         self.epoch, self._drawn, self._before = epoch, drawn, before
-        self._stream = islice(self._one_epoch(), drawn, None)
+        self._stream, self._upcoming = islice(self._one_epoch(), drawn, None), None
 
     def _one_epoch(self) -> Iterator[Batch]:
         dice = Random(f"{self._seed} {self.epoch}")

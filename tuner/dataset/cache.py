@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from tuner.errors import Advice, TunerError
@@ -25,6 +27,14 @@ class TensorCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._reader = ThreadPoolExecutor(1, "reads ahead")
+        self._expected: dict[str, Future[dict[str, Tensor]]] = {}
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Begins to read these entries on a thread, so that `get` finds them in memory; what was expected
+        before, and not asked for, is forgotten.
+        """
+        self._expected = {key: self._reader.submit(self._get, key) for key in dict.fromkeys(keys)}
 
     def has(self, key: str) -> bool:
         """Whether the entry is there and whole; reads all of it, about 1 GB a second."""
@@ -36,6 +46,7 @@ class TensorCache:
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Writes beside and renames. Tensors may be on any device; they come back on the CPU."""
+        self._expected.pop(key, None)
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
@@ -51,6 +62,10 @@ class TensorCache:
 
         The bytes are not compared again: whoever fills the cache has asked `has`.
         """
+        expected = self._expected.pop(key, None)
+        return self._get(key) if expected is None else expected.result()
+
+    def _get(self, key: str) -> dict[str, Tensor]:
         path = self._path(key)
         try:
             return _read(path)[0]
@@ -68,10 +83,11 @@ class TensorCache:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """(tensors, the checksum they had when they were written)."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return tensors, (file.metadata() or {}).get("crc32")
+    """(tensors, the checksum they had when they were written); read at once, not when they are looked at."""
+    data = path.read_bytes()
+    tensors = load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return tensors, header.get("__metadata__", {}).get("crc32")
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

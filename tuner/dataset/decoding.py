@@ -6,7 +6,7 @@ import io
 import logging
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pi_heif
@@ -86,6 +86,20 @@ def open_picture(picture: Picture) -> Image.Image:
     Raises PictureBroken, with the file's name, where the file is no longer what was scanned.
     """
     return cut(decode(_read(picture)), picture)
+
+
+class Opened(NamedTuple):
+    """A picture with all that goes with it, each in its size of the training."""
+
+    image: Image.Image
+    references: tuple[Image.Image, ...]
+    mask: Image.Image | None
+
+
+def open_all(picture: Picture) -> Opened:
+    """Reads, decodes, resizes and cuts everything of one picture; raises PictureBroken."""
+    references = tuple(open_reference(picture, one) for one in picture.references)
+    return Opened(open_picture(picture), references, open_mask(picture) if picture.mask else None)
 
 
 def open_reference(picture: Picture, reference: Companion) -> Image.Image:

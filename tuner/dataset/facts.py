@@ -8,12 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -21,19 +17,15 @@ from typing import Any
 import imagehash
 import PIL
 
-from tuner.dataset import decoding, signs
+from tuner.dataset import decoding, signs, workers
 from tuner.dataset.decoding import PictureBroken
 from tuner.dataset.index import Size
 from tuner.dataset.keys import RECIPE, content_key
 from tuner.dataset.signs import Signs, signs_of
-from tuner.errors import Advice, OutOfRam
+from tuner.dataset.workers import ahead, are_few
 
 log = logging.getLogger(__name__)
 
-FEW_FILES, FEW_BYTES = 100, 32_000_000
-"""Below both a folder is read at once and anew each time: processes would take longer to start."""
-MOST_WORKERS = 8
-"""Each may hold a picture of 179 million pixels."""
 Stamp = tuple[int, int, int]
 """(size in bytes, time of the last change of the content, of the file itself) in nanoseconds."""
 
@@ -56,11 +48,11 @@ class Facts:
 
 def facts_of(files: Sequence[Path], memory: Path) -> dict[Path, Facts | str]:
     """The facts of each file; of a file that did not change since they were written to the file `memory`,
-    those that stand there.
+    those that stand there. A few files are read anew each time.
     """
-    stamps = {path: _stamp(path) for path in files}
-    if len(files) < FEW_FILES and sum(stamp[0] for stamp in stamps.values() if stamp) < FEW_BYTES:
+    if are_few(files):
         return {path: examine(path) for path in files}
+    stamps = {path: _stamp(path) for path in files}
     known = _remembered(memory, stamps)
     unknown = [path for path in files if path not in known]
     found: dict[Path, Facts | str] = {**known, **dict(zip(unknown, _examined(unknown), strict=True))}
@@ -85,24 +77,9 @@ def examine(path: Path) -> Facts | str:
 
 
 def _examined(files: Sequence[Path]) -> list[Facts | str]:
-    num_workers = min(os.cpu_count() or 1, MOST_WORKERS, len(files))
-    if len(files) < 2 or num_workers < 2:
-        return list(map(examine, files))
-    # Spawned, not forked: the page's process has threads, and a worker shall know nothing of it.
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _leave_ctrl_c_to_the_parent)
-    try:
-        return list(pool.map(examine, files, chunksize=min(32, len(files) // num_workers)))
-    except BrokenProcessPool as error:
-        raise OutOfRam(
-            "A process that reads pictures was ended by the system, probably for want of memory.",
-            Advice("Close other programs, and look again."),
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    group = max(1, min(32, len(files) // workers.MOST_WORKERS))
+    with ahead(examine, files, group) as found:
+        return list(found)
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import groupby, islice
 from typing import TypeVar
 
 import torch
 from PIL import Image
 
-from tuner.dataset.decoding import open_mask, open_picture, open_reference
+from tuner.dataset.cache import TensorCache
+from tuner.dataset.decoding import Opened, open_all
 from tuner.dataset.index import Picture, Size
+from tuner.dataset.workers import ahead, are_few
 from tuner.flux import latents as lat
 from tuner.flux import loading, text
 from tuner.plan import sources
@@ -21,6 +25,8 @@ from tuner.training.hardware import Hardware, free_memory
 from tuner.training.models import load_text_encoders
 
 T = TypeVar("T")
+Entries = Iterator[tuple[TensorCache, str, dict[str, torch.Tensor]]]
+"""(cache, key, what is to be put there)"""
 
 
 def encode_texts(
@@ -28,14 +34,17 @@ def encode_texts(
 ) -> Iterator[int]:
     """Puts `pooled`, `embeddings` and `mask` of each text into the cache; yields how many it has just put."""
     encoders = load_text_encoders(settings, hardware)
-    for chunk in _chunks(missing, settings.dataset.text_encoder_batch_size):
-        made = text.encode(chunk, encoders)
-        for one, pooled, embeddings, mask in zip(chunk, made.pooled, made.embeddings, made.mask, strict=True):
-            entry = {"pooled": pooled, "embeddings": embeddings, "mask": mask}
-            caches.prompts.put(caches.prompt_key(one), entry)
-        yield len(chunk)
+    chunks = _chunks(missing, settings.dataset.text_encoder_batch_size)
+    yield from _written(partial(_encoded_texts, encoders, caches), chunks)
     del encoders
     free_memory(hardware.device)
+
+
+def _encoded_texts(encoders: text.TextEncoders, caches: Caches, chunk: list[str]) -> Entries:
+    made = text.encode(chunk, encoders)
+    for one, pooled, embeddings, mask in zip(chunk, made.pooled, made.embeddings, made.mask, strict=True):
+        entry = {"pooled": pooled, "embeddings": embeddings, "mask": mask}
+        yield caches.prompts, caches.prompt_key(one), entry
 
 
 def encode_pictures(
@@ -44,27 +53,60 @@ def encode_pictures(
     """Puts `mean` and `std` (C, H/8, W/8) of each picture's posterior, in the transformer's scale, and those
     of its references, with its mask beside them; yields how many pictures it has just put.
     """
-    vae = load_vae(settings, hardware)
     size = settings.dataset.vae_batch_size
-    for chunk in _same_size_chunks(missing, size, lambda picture: picture.target_size):
-        _put_latents(vae, caches, {caches.latent_key(one): open_picture(one) for one in chunk})
-        pairs = [(picture, one) for picture in chunk for one in picture.references]
-        for group in _same_size_chunks(pairs, size, lambda pair: (pair[1].place or pair[0]).target_size):
-            _put_latents(
-                vae, caches, {caches.names.reference_key(*pair): open_reference(*pair) for pair in group}
-            )
-        for picture in chunk:
-            if picture.mask:
-                caches.latents.put(caches.names.mask_key(picture), {"mask": _mask(picture)})
-        yield len(chunk)
+    chunks = list(_same_size_chunks(missing, size, lambda picture: picture.target_size))
+    pictures = [one for chunk in chunks for one in chunk]
+    with ahead(open_all, pictures, here=are_few([one.path for one in pictures])) as opened:
+        vae = load_vae(settings, hardware)
+        yield from _written(partial(_encoded, vae, caches, opened, size), chunks)
     del vae
     free_memory(hardware.device)
 
 
-def _put_latents(vae: torch.nn.Module, caches: Caches, images: Mapping[str, Image.Image]) -> None:
-    """Encodes images of one size, each under its key."""
-    for key, mean, deviation in zip(images, *encode_images(vae, list(images.values())), strict=True):
-        caches.latents.put(key, {"mean": mean, "std": deviation})
+def _encoded(
+    vae: torch.nn.Module, caches: Caches, opened: Iterator[Opened], size: int, chunk: list[Picture]
+) -> Entries:
+    """Everything of pictures of one size, which come next in `opened`."""
+    parts = list(islice(opened, len(chunk)))
+    images = [(caches.latent_key(one), part.image) for one, part in zip(chunk, parts, strict=True)]
+    yield from _latents(vae, caches, images)
+    references = [
+        (caches.names.reference_key(picture, one), image)
+        for picture, part in zip(chunk, parts, strict=True)
+        for one, image in zip(picture.references, part.references, strict=True)
+    ]
+    for group in _same_size_chunks(references, size, lambda pair: pair[1].size):
+        yield from _latents(vae, caches, group)
+    for picture, part in zip(chunk, parts, strict=True):
+        if part.mask:
+            yield caches.latents, caches.names.mask_key(picture), {"mask": _mask(part.mask)}
+
+
+def _latents(vae: torch.nn.Module, caches: Caches, images: Sequence[tuple[str, Image.Image]]) -> Entries:
+    """Images of one size, each under its key."""
+    made = encode_images(vae, [image for _, image in images])
+    for (key, _), mean, deviation in zip(images, *made, strict=True):
+        yield caches.latents, key, {"mean": mean, "std": deviation}
+
+
+def _written(encode: Callable[[list[T]], Entries], chunks: Iterable[list[T]]) -> Iterator[int]:
+    """Writes what is made of each chunk on a thread, while the next one is encoded; yields the size of each
+    chunk once it is written.
+    """
+    with ThreadPoolExecutor(1) as writer:
+        writing: tuple[int, list[Future[None]]] = (0, [])
+        for chunk in chunks:
+            begun = len(chunk), [writer.submit(cache.put, key, entry) for cache, key, entry in encode(chunk)]
+            yield from _finished(*writing)
+            writing = begun
+        yield from _finished(*writing)
+
+
+def _finished(num_items: int, writes: Sequence[Future[None]]) -> Iterator[int]:
+    for one in writes:
+        one.result()
+    if num_items:
+        yield num_items
 
 
 @torch.no_grad()
@@ -97,13 +139,13 @@ def _pixels(image: Image.Image) -> torch.Tensor:
     return _bytes(image).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def _mask(picture: Picture) -> torch.Tensor:
+def _mask(image: Image.Image) -> torch.Tensor:
     """(2, H/8, W/8) float16 in 0..1: red, and the mean of red, green and blue, averaged over each cell.
 
     Every use of a mask follows from these two. In float16 the darkest speck of a cell, one step of one
     colour of one pixel, is still above 0.
     """
-    colours = _bytes(open_mask(picture)).float() / 255
+    colours = _bytes(image).float() / 255
     planes = torch.stack([colours[..., 0], colours.mean(-1)])
     return torch.nn.functional.avg_pool2d(planes, 8).half()
 

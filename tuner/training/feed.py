@@ -112,7 +112,17 @@ class Feed:
 
     def __iter__(self) -> Iterator[MicroBatch]:
         for batch in self.batches:
-            yield self.micro_batch(batch, self.batches.num_items - len(batch.items))
+            made = self.micro_batch(batch, self.batches.num_items - len(batch.items))
+            self._read_ahead()
+            yield made
+
+    def _read_ahead(self) -> None:
+        """The entries of the next batch are read while the model computes with this one."""
+        batch = self.batches.upcoming()
+        if batch is not None:
+            names = self.caches.names
+            self.caches.latents.expect(key for one in batch.items for key in names.picture_keys(one.picture))
+            self.caches.prompts.expect(names.prompt_key(one.caption) for one in batch.items)
 
     def micro_batch(self, batch: Batch, first_item: int) -> MicroBatch:
         """The tensors of a batch; `first_item`: how many items the run has had before it."""
