@@ -10,14 +10,16 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
 
 from tuner import files, machine, presets, queue
 from tuner.dataset import scan
+from tuner.dataset.doctor import Finding
 from tuner.dataset.index import DatasetIndex
+from tuner.dataset.scan import Scanned
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
 from tuner.files.run_folder import RunFolder
 from tuner.plan import make, memory
@@ -26,7 +28,9 @@ from tuner.queue import Queue
 from tuner.session import Session
 from tuner.settings.run import RunSettings
 from tuner.ui import wording
+from tuner.ui.captioning import Captioning
 from tuner.ui.history import History
+from tuner.ui.looking import Looking
 from tuner.view import RunView
 
 MARK = "preset.txt"
@@ -41,14 +45,15 @@ class Desk:
         self.runs = session.root / "runs"
         self.draft = session.root / ".tmp" / "draft"
         self.thumbnails = session.root / ".tmp" / "thumbnails"
+        self.inbox = session.root / "pictures"
         self.folder: RunFolder | None = None
         self.trouble: TunerError | None = None
         self._lock = threading.RLock()
         self._settings: RunSettings | None = None
         self._preset_settings: RunSettings | None = None
-        self._index: tuple[object, DatasetIndex] | None = None
         self._dismissed = False
-        self._scanning = threading.Lock()
+        self._looking = Looking()
+        self.captioning = Captioning(self.report, self.look_again)
         self._born, self._edits, self._num_exports, self._num_changes = time.time_ns(), 0, 0, 0
         self._num_deletions = 0
         self.queue = self._open_queue()
@@ -62,7 +67,7 @@ class Desk:
     @property
     def stamp(self) -> str:
         """Changes whenever something that the page shows every second has changed."""
-        return f"{self._born}.{self._edits}.{self.view.sequence}"
+        return f"{self._born}.{self._edits}.{self.view.sequence}.{self.captioning.sequence}"
 
     @property
     def recipe_stamp(self) -> str:
@@ -94,6 +99,11 @@ class Desk:
             return Queue(self.session, self._begin)
 
     # The recipe
+
+    @property
+    def undo_folder(self) -> Path:
+        """Where changes of captions are written down, so that they can be taken back."""
+        return self.session.undo_folder
 
     @property
     def settings(self) -> RunSettings:
@@ -183,22 +193,30 @@ class Desk:
         first = self.settings.active_datasets[0]
         self.change({f"datasets.{first.id}.instance_data_dir": folder})
 
+    def use_caption_files(self) -> None:
+        """Captions are taken from the text files beside the pictures."""
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.caption_strategy": "textfile"})
+
     def use_trigger(self, trigger: str) -> None:
         first = self.settings.active_datasets[0]
         self.change({f"datasets.{first.id}.instance_prompt": trigger or None})
 
     def index(self) -> DatasetIndex:
-        """The scanned pictures of the recipe; kept until the options of its datasets change."""
-        settings = self.settings
-        key = (settings.datasets, settings.dataset, settings.optimization.train_batch_size)
-        with self._scanning:
-            if self._index is None or self._index[0] != key:
-                self._index = (key, scan.scan(settings))
-            return self._index[1]
+        """The pictures that a run would use; raises EmptyDataset."""
+        return scan.settled(self.scanned(), self.settings)
+
+    def scanned(self) -> Sequence[Scanned]:
+        """All files of the recipe's datasets; looked at again only after `look_again` or another recipe."""
+        return self._looking.scanned(self.settings)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the doctor says of them."""
+        return self._looking.findings(self.settings)
 
     def look_again(self) -> None:
         """Forget the scanned pictures: their files may have changed."""
-        self._index = None
+        self._looking.forget()
         self._num_changes += 1
 
     def plan(self) -> Plan:
