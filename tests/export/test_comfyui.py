@@ -117,11 +117,16 @@ def test_what_the_user_names(tmp_path: Path) -> None:
 
 def test_models_are_listed_by_their_path_below_the_folder(tmp_path: Path) -> None:
     root = comfyui_at(tmp_path / "ComfyUI")
-    for name in ("diffusion_models/flux/krea.safetensors", "unet/dev.gguf", "unet/put_models_here"):
+    for name in (
+        "diffusion_models/flux/krea.safetensors",
+        "unet/dev.sft",
+        "unet/dev.gguf",
+        "unet/put_models_here",
+    ):
         path = root / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert comfyui.at(root).models("diffusion_models") == (
-        "dev.gguf",
+        "dev.sft",
         os.path.join("flux", "krea.safetensors"),
     )

@@ -16,7 +16,7 @@ import yaml
 from tuner.errors import Advice, TunerError
 from tuner.export import server
 
-ENDINGS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl", ".gguf")
+ENDINGS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".bin", ".pth", ".pkl")
 """Of the files that ComfyUI lists as models."""
 _KINDS = {"diffusion_models": ("unet",), "text_encoders": ("clip",), "loras": (), "vae": ()}
 """Folders below `models`, with their former names."""
