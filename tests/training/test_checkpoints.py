@@ -240,7 +240,7 @@ def test_an_interrupted_save_leaves_nothing_half(quiet: RunSettings, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError):
-        patch.setattr(checkpoints, "_dice_states", full)
+        patch.setattr(checkpoints, "_flush", full)
         _run(quiet, max_train_steps=4)
     assert _names(quiet) == ["checkpoint-2"]
     assert load_file(_folder(quiet) / "checkpoint-2" / ADAPTER_FILE).keys() == before.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import torch
 
 from tests.training.conftest import plan_of
 from tuner.adapters.adapter import Adapter
-from tuner.events import Event, StepDone
+from tuner.errors import OutOfVram
+from tuner.events import Event, RunFinished, StepDone, Warned
 from tuner.files.change import changed
-from tuner.flux.modulation import Row, modulation_of
+from tuner.flux.modulation import Modulation, Row, modulation_of
+from tuner.flux.objective import predict_velocity
 from tuner.plan.levers import Levers, asked
 from tuner.plan.memory import shape
 from tuner.settings.run import RunSettings
-from tuner.training import models
+from tuner.training import loop, models, previews
 from tuner.training.control import Control
 from tuner.training.hardware import Hardware
 from tuner.training.prepare import load_with_adapter
@@ -92,3 +95,87 @@ def _same(ours: Adapter, theirs: Adapter) -> None:
     mine, yours = ours.tensors(), theirs.tensors()
     assert mine.keys() == yours.keys()
     assert all(torch.equal(mine[name], yours[name]) for name in yours)
+
+
+def test_one_table_serves_all_steps_and_previews_have_their_own(
+    quiet: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables: list[int] = []
+
+    def counted(self: Modulation, *inputs: torch.Tensor) -> None:
+        tables.append(len(inputs[0]))
+        prepare(self, *inputs)
+
+    prepare = Modulation.prepare
+    monkeypatch.setattr(Modulation, "prepare", counted)
+    chosen = {
+        "memory.modulation_eviction": "always",
+        "sampling.validation_disable": False,
+        "sampling.validation_guidance_real": 2.0,
+        "sampling.validation_no_cfg_until_timestep": 0,
+    }
+    _losses(quiet, tmp_path, **chosen)
+    steps = plan_of(quiet).num_steps * quiet.optimization.gradient_accumulation_steps
+    before, table, after = tables
+    assert before == after == 2 * quiet.sampling.validation_num_inference_steps
+    assert steps < table <= steps * quiet.optimization.train_batch_size
+
+
+def test_a_run_with_a_table_goes_on_bit_for_bit(quiet: RunSettings, tmp_path: Path) -> None:
+    evicted = changed(quiet, {"memory.modulation_eviction": "always", "optimization.max_train_steps": 4})
+    whole = _losses(evicted, tmp_path / "whole")
+    first = _losses(evicted, tmp_path / "broken", **{"optimization.max_train_steps": 2})
+    assert first + _losses(evicted, tmp_path / "broken") == whole
+
+
+def _runs_out_at(monkeypatch: pytest.MonkeyPatch, *calls: int) -> None:
+    """As a card would, after everything was drawn: in these calls of the transformer, counted from 1."""
+    number = count(1)
+
+    def asked(*inputs: Any) -> torch.Tensor:
+        if next(number) in calls:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predict_velocity(*inputs)
+
+    monkeypatch.setattr(loop, "predict_velocity", asked)
+
+
+def test_a_step_that_did_not_fit_is_done_again_with_less_on_the_card(
+    quiet: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two notches, the second one in the middle of a step; every loss is that of a run without trouble."""
+    three = changed(quiet, {"optimization.max_train_steps": 3})
+    plain = _losses(three, tmp_path / "plain")
+    _runs_out_at(monkeypatch, 3, 7)
+    said: list[Event] = []
+    run(plan_of(changed(three, {"saving.output_dir": str(tmp_path / "tight")})), said.append, Control())
+    assert [one.step for one in said if isinstance(one, StepDone)] == [1, 2, 3]
+    assert [one.loss for one in said if isinstance(one, StepDone)] == pytest.approx(plain, rel=1e-5)
+    first, second = [one.text for one in said if isinstance(one, Warned)]
+    assert "goes on from step 1 with all blocks computed twice" in first
+    assert "goes on from step 2 with the modulation layers off the card" in second
+    assert isinstance(said[-1], RunFinished)
+
+
+def test_a_run_that_nothing_helps_says_so(quiet: RunSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _runs_out_at(monkeypatch, *range(1, 20))
+    said: list[Event] = []
+    with pytest.raises(OutOfVram, match="nothing more can be kept off it"):
+        run(plan_of(quiet), said.append, Control())
+    notches = [one.text for one in said if isinstance(one, Warned)]
+    assert "7 of 7 blocks in the computer's memory" in notches[-1] and "computed from" in notches[-1]
+    assert not any(isinstance(one, StepDone) for one in said)
+
+
+def test_previews_that_do_not_fit_become_smaller(quiet: RunSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(previews, "denoise", full)
+    seen = {"sampling.validation_disable": False, "sampling.validation_resolution": "256x256"}
+    said: list[Event] = []
+    run(plan_of(changed(quiet, seen)), said.append, Control())
+    first, second = [one.text for one in said if isinstance(one, Warned)]
+    assert first.endswith("The next ones are decoded in tiles.")
+    assert second.endswith("The next ones are drawn at 128x128.")
+    assert isinstance(said[-1], RunFinished)

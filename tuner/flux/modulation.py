@@ -6,9 +6,9 @@ once, one layer after the other, and kept as a table: 2.1 MB a step for FLUX.1 i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,14 @@ class Row(nn.Module):
     def forward(self, _: Tensor) -> Tensor:
         assert self.present is not None
         return self.present
+
+
+class Asked(NamedTuple):
+    """What decides over the rows of one forward pass: (B,), (B,) or None, (B, P)."""
+
+    timesteps: Tensor
+    guidance: Tensor | None
+    pooled: Tensor
 
 
 class Modulation:
@@ -60,6 +68,17 @@ class Modulation:
             table[:, start : start + row.num_out] = self._layer(path)(conditioning)
             start += row.num_out
         self._keys, self._table = keys, table
+
+    def prepare_for(self, passes: Iterable[Asked], autocast: torch.dtype | None) -> None:
+        """One table for several forward passes, computed as these are, under `autocast`."""
+        every = list(passes)
+        guidance = [one.guidance for one in every if one.guidance is not None]
+        with torch.autocast(self._device.type, autocast, enabled=autocast is not None):
+            self.prepare(
+                torch.cat([one.timesteps for one in every]),
+                torch.cat(guidance) if guidance else None,
+                torch.cat([one.pooled for one in every]),
+            )
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -98,6 +117,20 @@ class Modulation:
         if not same.any(1).all():
             return None
         return same.int().argmax(1).cpu()
+
+
+@contextmanager
+def foreseen(transformer: nn.Module, passes: Iterable[Asked], autocast: torch.dtype | None) -> Iterator[None]:
+    """Inside, the table serves these passes, which are computed under `autocast`; afterwards it is the
+    present one again. Nothing happens where there is no table.
+    """
+    modulation = modulation_of(transformer)
+    if modulation is None:
+        yield
+        return
+    with modulation.aside():
+        modulation.prepare_for(passes, autocast)
+        yield
 
 
 def modulation_of(transformer: nn.Module) -> Modulation | None:

@@ -61,7 +61,7 @@ def save(
             with resumable.ema.in_place():
                 _save_adapter(resumable.adapter, half / EMA_ADAPTER_FILE, about)
         save_file(tensors, half / OPTIMIZER_FILE)
-        save_file(_dice_states(resumable.dice), half / DICE_FILE)
+        save_file(dice_states(resumable.dice), half / DICE_FILE)
         (half / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
 
 
@@ -95,7 +95,7 @@ def load(path: Path, resumable: Resumable) -> dict[str, Any]:
         resumable.ema.restart()
     resumable.adapter.load(adapter)
     states.unpack(resumable.optimizer, optimizer, optimizer_rest)
-    _restore_dice(resumable.dice, dice)
+    restore_dice(resumable.dice, dice)
     return position
 
 
@@ -135,7 +135,7 @@ def _flush(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _dice_states(dice: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
+def dice_states(dice: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
     found = {name: generator.get_state() for name, generator in dice.items()}
     found["global"] = torch.get_rng_state()
     if torch.cuda.is_available():
@@ -143,7 +143,7 @@ def _dice_states(dice: Mapping[str, torch.Generator]) -> dict[str, Tensor]:
     return found
 
 
-def _restore_dice(dice: Mapping[str, torch.Generator], saved: Mapping[str, Tensor]) -> None:
+def restore_dice(dice: Mapping[str, torch.Generator], saved: Mapping[str, Tensor]) -> None:
     """The global states feed the adapter's dropout, which knows no generator of its own.
 
     A generator's state belongs to its kind of device: a run that moves between card and CPU goes on with

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from tuner.dataset.batches import Batch, Item
 from tuner.dataset.index import DatasetIndex
 from tuner.flux.loss import flow_matching_loss
+from tuner.flux.modulation import Asked, foreseen
 from tuner.flux.objective import add_noise, draw_guidance, predict_velocity
 from tuner.training.feed import Feed, MicroBatch
 from tuner.training.hardware import evaluating
-from tuner.training.loop import Rules, Trainee
+from tuner.training.loop import Question, Rules, Trainee
 
 SEED = 0
 """Of the noise, which is the same at every measurement and in every run, so that only the weights differ."""
@@ -26,6 +28,22 @@ def evaluate(trainee: Trainee, feed: Feed, index: DatasetIndex, rules: Rules, nu
 
     No dice of the run are thrown: `feed` lends its caches and its rules, nothing more.
     """
+    transformer = trainee.transformer
+    asked = partial(_questions, feed, index, rules, num_sigmas)
+    passes = (Asked(one.sigmas, one.guidance, batch.conditions.pooled) for batch, one in asked())
+    with (
+        evaluating(transformer),
+        trainee.finished(),
+        foreseen(transformer, passes, rules.autocast),
+    ):
+        losses = [(_loss(transformer, *one, rules), len(one[1].sigmas)) for one in asked()]
+    return sum(loss * num for loss, num in losses) / sum(num for _, num in losses)
+
+
+def _questions(
+    feed: Feed, index: DatasetIndex, rules: Rules, num_sigmas: int
+) -> Iterator[tuple[MicroBatch, Question]]:
+    """What is asked, the same each time: every picture once at every noise level."""
     dice = torch.Generator(feed.device).manual_seed(SEED)
     quiet = replace(
         feed,
@@ -33,13 +51,15 @@ def evaluate(trainee: Trainee, feed: Feed, index: DatasetIndex, rules: Rules, nu
         rules=replace(feed.rules, caption_dropout=0.0, mask_probability=1.0),
         dice=torch.Generator().manual_seed(SEED),
     )
-    total, count = 0.0, 0
-    with evaluating(trainee.transformer), trainee.finished():
-        for batch in _batches(index):
-            made = quiet.micro_batch(batch, 0)
-            total += _loss(trainee, made, rules, num_sigmas, dice) * len(batch.items)
-            count += len(batch.items)
-    return total / count
+    for one in _batches(index):
+        batch = quiet.micro_batch(one, 0)
+        latents = batch.latents
+        for number in range(num_sigmas):
+            sigmas = torch.full((len(latents),), (number + 0.5) / num_sigmas, device=latents.device)
+            noise = torch.randn(latents.shape, generator=dice, device=latents.device)
+            guidance = None if rules.guidance is None else draw_guidance(len(latents), rules.guidance, dice)
+            noisy = add_noise(latents, noise, sigmas).to(batch.conditions.embeddings.dtype)
+            yield batch, Question(sigmas, guidance, noise, noisy)
 
 
 def _batches(index: DatasetIndex) -> Iterator[Batch]:
@@ -51,15 +71,8 @@ def _batches(index: DatasetIndex) -> Iterator[Batch]:
                 yield Batch(entry.id, tuple(Item(one, one.captions[0]) for one in chunk))
 
 
-def _loss(trainee: Trainee, batch: MicroBatch, rules: Rules, num_sigmas: int, dice: torch.Generator) -> float:
-    """Of one batch, over all noise levels."""
-    latents, losses = batch.latents, list[Tensor]()
-    for number in range(num_sigmas):
-        sigmas = torch.full((len(latents),), (number + 0.5) / num_sigmas, device=latents.device)
-        noise = torch.randn(latents.shape, generator=dice, device=latents.device)
-        guidance = None if rules.guidance is None else draw_guidance(len(latents), rules.guidance, dice)
-        noisy = add_noise(latents, noise, sigmas).to(batch.conditions.embeddings.dtype)
-        with torch.autocast(latents.device.type, rules.autocast, enabled=rules.autocast is not None):
-            velocity = predict_velocity(trainee.transformer, noisy, sigmas, batch.conditions, guidance)
-        losses.append(flow_matching_loss(velocity, noise - latents, sigmas, rules.loss, batch.mask))
-    return torch.stack(losses).mean().item()
+def _loss(transformer: nn.Module, batch: MicroBatch, asked: Question, rules: Rules) -> float:
+    sigmas, guidance, noise, noisy = asked
+    with torch.autocast(noisy.device.type, rules.autocast, enabled=rules.autocast is not None):
+        velocity = predict_velocity(transformer, noisy, sigmas, batch.conditions, guidance)
+    return flow_matching_loss(velocity, noise - batch.latents, sigmas, rules.loss, batch.mask).item()

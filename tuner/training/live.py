@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from tuner.errors import explain
 from tuner.events import CheckpointSaved, Emit, Evaluated, Warned
 from tuner.export.metadata import metadata
 from tuner.plan.phases import Plan
 from tuner.training import checkpoints, previews
+from tuner.training.ahead import Ahead
 from tuner.training.ema import Ema
 from tuner.training.evaluation import evaluate
-from tuner.training.feed import Feed
+from tuner.training.feed import Feed, MicroBatch
 from tuner.training.hardware import Hardware, free_memory
 from tuner.training.loop import Rules
 from tuner.training.prepare import Prepared
 
 log = logging.getLogger(__name__)
+
+
+class _Moment(NamedTuple):
+    """A step that is over, and where dice and data stood then."""
+
+    step: int
+    dice: Mapping[str, Tensor]
+    position: Mapping[str, Any]
 
 
 @dataclass
@@ -37,6 +51,26 @@ class Live:
     saved_step: int = 0
     saved: Path | None = None
     sampler: previews.Sampler | None = field(default=None)
+
+    done: _Moment | None = field(default=None)
+
+    def micro_batches(self) -> Iterator[MicroBatch]:
+        """The feed of the training. Before each step it is remembered where data and dice stand."""
+        ahead = Ahead(self.prepared.trainee, self.feed, self.rules, self.plan.first_step)
+        batches = iter(self.feed)
+        for step in count(self.plan.first_step + 1):
+            dice = checkpoints.dice_states(self.resumable().dice)
+            self.done = _Moment(step - 1, dice, self.feed.batches.state())
+            ahead.of(step)
+            yield from islice(batches, self.rules.accumulation)
+
+    def go_back(self) -> tuple[Path | None, int]:
+        """After a step of which nothing was learned: (the checkpoint of the step before, that step)."""
+        if self.done is None or self.done.step == self.plan.first_step:
+            return self.plan.resume_from, self.plan.first_step
+        checkpoints.restore_dice(self.resumable().dice, self.done.dice)
+        self.feed.batches.load_state(self.done.position)
+        return self.save(self.done.step, rolling=True), self.done.step
 
     def resumable(self) -> checkpoints.Resumable:
         trainee = self.prepared.trainee
@@ -91,6 +125,9 @@ class Live:
         except Exception as error:  # noqa: BLE001 - said to the user, with its traceback in the log
             log.error("The previews of step %s failed.", step, exc_info=error)
             said = f"The previews of step {step} failed, and the training goes on: {explain(error).message}"
+            if isinstance(error, torch.OutOfMemoryError):
+                settings, less = previews.with_less(self.plan.settings)
+                self.plan, said = replace(self.plan, settings=settings), f"{said} {less}"
         else:
             return
         self.sampler = None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,19 @@ class Step:
     seconds: float
 
 
+class StepTooLarge(Exception):
+    """The card ran out of memory before anything of the step was learned: it can be done again."""
+
+
+class Question(NamedTuple):
+    """`sigmas` and `guidance` (B,), `noise` and `noisy` (B, C, H, W)."""
+
+    sigmas: Tensor
+    guidance: Tensor | None
+    noise: Tensor
+    noisy: Tensor
+
+
 def train_steps(
     trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, first_step: int = 0
 ) -> Iterator[Step]:
@@ -93,7 +107,10 @@ def train_steps(
         lr = rules.lr_at(number)
         for group in trainee.optimizer.param_groups:
             group["lr"] = lr
-        loss = _gradients(trainee, feed, rules, number)
+        try:
+            loss = _gradients(trainee, feed, rules, number)
+        except torch.OutOfMemoryError as error:
+            raise StepTooLarge(number) from error
         grad_norm = _clip(trainee.parameters, rules)
         trainee.optimizer.step()
         trainee.optimizer.zero_grad(set_to_none=True)
@@ -122,22 +139,28 @@ def _gradients(trainee: Trainee, feed: Iterator[MicroBatch], rules: Rules, numbe
 
 def micro_batch_loss(trainee: Trainee, batch: MicroBatch, rules: Rules, number: int) -> Tensor:
     """The flow-matching loss of one micro-batch of step `number`, each item noised with its own sigma."""
-    latents, dice = batch.latents, trainee.dice
-    num_tokens = latents.shape[2] * latents.shape[3] // 4
-    draw = Draw(len(latents), num_tokens, batch.timestep_offset, batch.first_item)
-    sigmas = draw_sigmas(rules.sigmas, draw, dice)
-    noise = torch.randn(latents.shape, generator=dice, device=latents.device)
-    guidance = None if rules.guidance is None else draw_guidance(len(latents), rules.guidance, dice)
-    noisy = add_noise(latents, _disturbed(noise, rules.extra_noise_at(number), dice), sigmas)
-    noisy = noisy.to(batch.conditions.embeddings.dtype)
+    latents = batch.latents
+    sigmas, guidance, noise, noisy = question(batch, rules, number, trainee.dice)
     if trainee.routing:
-        trainee.routing.expect(num_tokens, batch.keep)
+        trainee.routing.expect(latents.shape[2] * latents.shape[3] // 4, batch.keep)
     with torch.autocast(latents.device.type, rules.autocast, enabled=rules.autocast is not None):
         velocity = predict_velocity(trainee.transformer, noisy, sigmas, batch.conditions, guidance)
         target = noise - latents
         if batch.is_regularisation:
             target = _untuned_velocity(trainee, noisy, sigmas, batch.conditions, guidance)
     return flow_matching_loss(velocity, target, sigmas, rules.loss, batch.mask)
+
+
+def question(batch: MicroBatch, rules: Rules, number: int, dice: torch.Generator) -> Question:
+    """Draws what the transformer is asked in one micro-batch of step `number`."""
+    latents = batch.latents
+    num_tokens = latents.shape[2] * latents.shape[3] // 4
+    draw = Draw(len(latents), num_tokens, batch.timestep_offset, batch.first_item)
+    sigmas = draw_sigmas(rules.sigmas, draw, dice)
+    noise = torch.randn(latents.shape, generator=dice, device=latents.device)
+    guidance = None if rules.guidance is None else draw_guidance(len(latents), rules.guidance, dice)
+    noisy = add_noise(latents, _disturbed(noise, rules.extra_noise_at(number), dice), sigmas)
+    return Question(sigmas, guidance, noise, noisy.to(batch.conditions.embeddings.dtype))
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from tuner.flux import latents as lat
 from tuner.flux import loading
 from tuner.flux.denoise import CPU, RealGuidance, denoise, initial_noise, sampling_sigmas
 from tuner.flux.kontext import reference_size
+from tuner.flux.modulation import Asked, foreseen
 from tuner.flux.objective import Conditions
 from tuner.plan import sources
 from tuner.plan.phases import Plan
@@ -65,26 +66,47 @@ class Sampler:
     @torch.no_grad()
     def draw(self, requests: Sequence[SampleRequest]) -> Iterator[Image.Image]:
         """One picture a request, in their order. Between pictures the transformer is as it was before."""
-        for look, alike in groupby(requests, key=self._look):
-            group = list(alike)
-            at_once = max(1, _TOKENS_AT_ONCE // (look.size[0] * look.size[1] // 256))
-            for start in range(0, len(group), at_once):
-                yield from self._draw_alike(group[start : start + at_once], look)
+        groups = [(look, list(alike)) for look, alike in groupby(requests, key=self._look)]
+        passes = (one for look, group in groups for one in self._passes(group, look))
+        with foreseen(self.transformer, passes, self._autocast):
+            for look, group in groups:
+                at_once = max(1, _TOKENS_AT_ONCE // (look.size[0] * look.size[1] // 256))
+                for start in range(0, len(group), at_once):
+                    yield from self._draw_alike(group[start : start + at_once], look)
+
+    def _passes(self, requests: Sequence[SampleRequest], look: Look) -> Iterator[Asked]:
+        """What the transformer will be asked for pictures that are drawn alike."""
+        conditions, embedded = self._conditions([one.prompt for one in requests]), self._embedded(look)
+        real = self._real_guidance(conditions)
+        for sigma in self._sigmas(look).tolist()[:-1]:
+            for pooled in (conditions.pooled, *((real.negative.pooled,) if real else ())):
+                one = torch.ones(len(pooled), device=pooled.device)
+                yield Asked(sigma * one, None if embedded is None else embedded * one, pooled)
 
     def _draw_alike(self, requests: Sequence[SampleRequest], look: Look) -> Iterator[Image.Image]:
         device, dtype = self.hardware.device, self.hardware.dtype
         noise = torch.cat([self._noise(one.seed, look.size) for one in requests])
         references = self._references(look.references, len(requests))
         conditions = replace(self._conditions([one.prompt for one in requests]), references=references)
-        sigmas = sampling_sigmas(look.steps, look.size[0] * look.size[1] // 256, self.scheduler)
-        embedded = look.guidance if self.transformer.config.guidance_embeds else None
-        autocast = torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
+        sigmas, embedded = self._sigmas(look), self._embedded(look)
+        autocast = torch.autocast(device.type, self._autocast, enabled=self._autocast is not None)
         with evaluating(self.transformer), self.adapter.strength(look.strength), autocast:
             real = self._real_guidance(conditions)
             made = denoise(self.transformer, noise.to(device, dtype), conditions, sigmas, embedded, real)
         for one in made:
             latents = lat.denormalize(one[None].to(self.vae.dtype), self.vae.config)
             yield _to_image(self.vae.decode(latents).sample[0])
+
+    @property
+    def _autocast(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.hardware.dtype == torch.bfloat16 else None
+
+    def _sigmas(self, look: Look) -> torch.Tensor:
+        return sampling_sigmas(look.steps, look.size[0] * look.size[1] // 256, self.scheduler)
+
+    def _embedded(self, look: Look) -> float | None:
+        """The guidance that the flavour is given as a number; None where it takes none."""
+        return look.guidance if self.transformer.config.guidance_embeds else None
 
     def _noise(self, seed: int, size: tuple[int, int]) -> torch.Tensor:
         channels = self.transformer.config.in_channels // 4
@@ -165,6 +187,20 @@ def save_round(sampler: Sampler, plan: Plan, step: int, emit: Emit, marks: Seque
                     path=str(path),
                 )
             )
+
+
+def with_less(settings: RunSettings) -> tuple[RunSettings, str]:
+    """(settings whose previews need less memory, what will be different): the VAE's tiles, then half the
+    size.
+    """
+    if not settings.memory.vae_enable_tiling:
+        return replace(settings, memory=replace(settings.memory, vae_enable_tiling=True)), (
+            "The next ones are decoded in tiles."
+        )
+    sizes = [(w // 32 * 16, h // 32 * 16) for w, h in preview_sizes(settings.sampling.validation_resolution)]
+    half = ",".join(f"{max(64, width)}x{max(64, height)}" for width, height in sizes)
+    sampling = replace(settings.sampling, validation_resolution=half)
+    return replace(settings, sampling=sampling), f"The next ones are drawn at {half}."
 
 
 def render(

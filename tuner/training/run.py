@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from tuner.dataset.batches import batches_of
-from tuner.errors import Advice, LossDiverged
+from tuner.errors import Advice, LossDiverged, OutOfVram
 from tuner.events import (
     Emit,
     Exported,
@@ -27,7 +29,9 @@ from tuner.events import (
     Warned,
 )
 from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE
-from tuner.plan import sources
+from tuner.plan import fitting, sources
+from tuner.plan.levers import words
+from tuner.plan.memory import shape
 from tuner.plan.phases import Plan
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
@@ -38,9 +42,11 @@ from tuner.training.exporting import Finished, export_adapter
 from tuner.training.feed import Caches, Feed, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
 from tuner.training.live import Live
-from tuner.training.loop import Step, train_steps
+from tuner.training.loop import Step, StepTooLarge, train_steps
 from tuner.training.prepare import Prepared, prepare, seed
 from tuner.training.rules import feed_rules, rules
+
+log = logging.getLogger(__name__)
 
 _PAUSE_POLL_SECONDS = 0.2
 
@@ -117,15 +123,64 @@ def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, em
 
 
 def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control) -> Path | None:
-    """Phases 3 and 4; the last checkpoint, or None when the user stopped the run."""
+    """Phases 3 and 4; the last checkpoint, or None when the user stopped the run.
+
+    Where the card is too small for them, both begin again at the very step, with less on the card.
+    """
+    outcome: Path | Plan | None = plan
+    while isinstance(outcome, Plan):
+        outcome = _attempt(outcome, caches, hardware, emit, control)
+        free_memory(hardware.device)
+    return outcome
+
+
+def _attempt(
+    plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control
+) -> Path | Plan | None:
+    """As `_train`, or the plan by which to go on."""
     emit(PhaseStarted(name="load"))
-    live = _start(plan, caches, hardware, emit)
+    live = None
+    try:
+        live = _start(plan, caches, hardware, emit)
+        return _train_with(live, control)
+    except StepTooLarge as error:
+        log.warning("Step %s did not fit the card.", error, exc_info=error)
+    except torch.OutOfMemoryError as error:
+        if live is not None:
+            raise
+        log.warning("The model did not fit the card.", exc_info=error)
+    # Outside of the handlers, where the exception no longer holds on to the tensors of its frames.
+    return _with_less(plan, live, emit)
+
+
+def _with_less(plan: Plan, live: Live | None, emit: Emit) -> Plan:
+    """The plan by which a run goes on that ran out of memory."""
+    levers = fitting.lower(plan.settings, plan.levers)
+    if levers is None:
+        raise OutOfVram(
+            "The card ran out of memory, and nothing more can be kept off it.",
+            Advice("Train at 512 px, or with a smaller batch.", {"dataset.resolution": 512}),
+        )
+    resume_from, step = (plan.resume_from, plan.first_step) if live is None else live.go_back()
+    said = words(levers, shape(plan.settings).blocks)
+    emit(
+        Warned(
+            text=f"The card ran out of memory; the run goes on from step {step} "
+            f"with {said or 'all blocks computed twice'}."
+        )
+    )
+    return replace(plan, levers=levers, resume_from=resume_from, first_step=step)
+
+
+def _train_with(live: Live, control: Control) -> Path | None:
+    """Phase 4."""
+    plan, hardware, emit = live.plan, live.hardware, live.emit
     emit(PhaseStarted(name="train", total=plan.num_steps))
     if evaluation_due(plan, plan.first_step):
         live.evaluate(plan.first_step)
     if preview_due_at_start(plan) and sources.previews(plan.settings, plan.index):
         live.preview(plan.first_step)
-    for step in train_steps(live.prepared.trainee, iter(live.feed), live.rules, plan.first_step):
+    for step in train_steps(live.prepared.trainee, live.micro_batches(), live.rules, plan.first_step):
         _report(step, hardware, emit)
         live.follow(step.number)
         if evaluation_due(plan, step.number):
@@ -133,10 +188,7 @@ def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: 
         if not _between_steps(live, step.number, control):
             emit(RunStopped(step=step.number))
             return None
-    last = live.save(plan.num_steps)
-    del live
-    free_memory(hardware.device)
-    return last
+    return live.save(plan.num_steps)
 
 
 def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
