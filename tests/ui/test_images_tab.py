@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from zipfile import ZipFile
 
 import gradio as gr
 import pytest
 from PIL import Image
 
-from tuner.ui import images_tab
+from tuner.dataset import chosen
+from tuner.ui import editor, images_tab
+from tuner.ui import pictures as room
 
 
 @pytest.fixture
@@ -23,15 +25,15 @@ def pictures(tmp_path):
 
 
 def test_the_practice_pictures(desk) -> None:
-    _, folder, trigger, summary, gallery, left_out = images_tab.show(desk)
-    assert (folder["value"], trigger["value"], left_out) == ("tuner/practice/pictures", "sks", "")
+    _, folder, trigger, summary, gallery, found, _ = images_tab.show(desk)
+    assert (folder["value"], trigger["value"], found) == ("tuner/practice/pictures", "sks", "")
     assert "10 images, 10 captioned, 1 bucket, 0 left out." in summary
     assert len(gallery) == 10
     assert gallery[0][1].startswith("a sks on a")
 
 
 def test_another_folder_with_a_broken_file(desk, pictures) -> None:
-    _, folder, _, summary, gallery, left_out = images_tab.use_folder(desk, f" {pictures} ")
+    _, folder, _, summary, gallery, left_out, _ = images_tab.use_folder(desk, f" {pictures} ")
     assert folder["value"] == str(pictures)
     assert "5 images, 5 captioned" in summary and "1 left out" in summary
     assert "broken.png" in left_out
@@ -43,31 +45,6 @@ def test_a_folder_that_is_not_there_is_said(desk, tmp_path) -> None:
     summary, gallery = images_tab.use_folder(desk, str(tmp_path / "nowhere"))[3:5]
     assert "nowhere" in summary and 'role="alert"' in summary
     assert gallery == []
-
-
-def test_a_small_copy_is_served_and_made_once(desk, pictures) -> None:
-    images_tab.use_folder(desk, str(pictures))
-    picture = desk.index().pictures[0]
-    small = images_tab.thumbnail(picture, desk.thumbnails)
-    made = small.stat().st_mtime_ns
-    with Image.open(small) as opened:
-        assert max(opened.size) == images_tab.THUMBNAIL_PX
-    assert images_tab.thumbnail(picture, desk.thumbnails).stat().st_mtime_ns == made
-    assert not list(desk.thumbnails.glob("*.part"))
-
-
-def test_what_is_cut_off_is_darker(desk, pictures) -> None:
-    """The middle square of a 900 x 600 picture, with a line around it."""
-    images_tab.use_folder(desk, str(pictures))
-    whole = desk.index().pictures[0]
-    place = {"resize_size": (96, 64), "target_size": (64, 64)}
-    for picture in (whole, replace(whole, **place, crop_top_left=None)):
-        with Image.open(images_tab.thumbnail(picture, desk.thumbnails)) as opened:
-            assert opened.convert("L").getpixel((5, 100)) == opened.convert("L").getpixel((256, 100))
-    cut = replace(whole, **place, crop_top_left=(0, 16))
-    with Image.open(images_tab.thumbnail(cut, desk.thumbnails)) as opened:
-        grey = opened.convert("L")
-        assert grey.getpixel((5, 100)) < grey.getpixel((256, 100)) < grey.getpixel((85, 100))
 
 
 def test_odd_pictures_are_named(desk, pictures) -> None:
@@ -94,3 +71,73 @@ def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
     assert images_tab.refresh(desk, seen) == gr.skip()
     desk.use_trigger("other")
     assert images_tab.refresh(desk, seen)[2]["value"] == "other"
+
+
+def test_pictures_without_captions_are_shown_though_no_run_could_use_them(desk, pictures) -> None:
+    for caption in pictures.glob("*.txt"):
+        caption.unlink()
+    summary, gallery, found = images_tab.use_folder(desk, str(pictures))[3:6]
+    assert 'role="alert"' in summary and "can be used" in summary
+    assert [title for _, title in gallery] == ["(no caption)"] * 5
+    assert found.count("Use its name as caption") == 10, (
+        "each button says it, with its name for screen readers"
+    )
+
+
+def test_a_fix_of_the_doctor_and_its_undo(desk, pictures) -> None:
+    (pictures / "3.txt").write_text("no word", encoding="utf-8")
+    desk.use_trigger("sks")
+    images_tab.use_folder(desk, str(pictures))
+    assert "does not hold the trigger word" in images_tab.show(desk)[5]
+    path = str(pictures / "3.png")
+    found, undo = images_tab.mend(desk, f"add trigger:{path}")[5:]
+    assert "does not hold the trigger word" not in found
+    assert undo == gr.update(value="Undo: Add the trigger word: 3.png", interactive=True)
+    assert (pictures / "3.txt").read_text() == "sks no word\n"
+    changed = images_tab.undo(desk, path)
+    assert (pictures / "3.txt").read_text() == "no word"
+    assert (changed[6]["value"], changed[7], changed[9]["value"]) == ("Undo", path, "no word")
+
+
+def test_a_picture_is_left_out_and_taken_back(desk, pictures) -> None:
+    images_tab.use_folder(desk, str(pictures))
+    path = str(pictures / "2.png")
+    *_, leave = images_tab.leave(desk, path)
+    assert leave["value"] == "Take it back" and (pictures / chosen.LIST).is_file()
+    assert [one.path.name for one in room.shown(desk)] == ["0.png", "1.png", "3.png", "4.png", "2.png"]
+    assert images_tab.leave(desk, path)[-1]["value"] == "Leave out"
+    assert len(desk.index().pictures) == 5
+
+
+def test_all_captions_at_once(desk, pictures) -> None:
+    desk.use_trigger("zorg")
+    images_tab.use_folder(desk, str(pictures))
+    path = str(pictures / "1.png")
+    shown = images_tab.add_trigger(desk, path)
+    assert shown[4][0][1] == "zorg sks <0>" and shown[9]["value"] == "zorg sks <1>"
+    assert images_tab.replace(desk, path, "sks", "cat")[9]["value"] == "zorg cat <1>"
+    images_tab.undo(desk, "")
+    images_tab.undo(desk, "")
+    assert (pictures / "1.txt").read_text() == "sks <1>"
+
+
+def test_a_dropped_zip_becomes_the_folder(desk, pictures, tmp_path) -> None:
+    archive = tmp_path / "more.zip"
+    with ZipFile(archive, "w") as opened:
+        for path in [*pictures.glob("[0-3].*"), pictures / "broken.png"]:
+            opened.write(path, f"deep/{path.name}")
+        opened.writestr("../evil.png", b"x")
+    drop, arrived, _, folder, _, summary, gallery, *_ = images_tab.take_in(desk, [str(archive)])
+    assert drop is None and len(gallery) == 4 and "4 images" in summary
+    assert "5 pictures and 4 captions taken in, 1 left out. ../evil.png: Its name points out" in arrived
+    assert folder["value"] == str(desk.inbox / "practice")
+    one_more = images_tab.take_in(desk, [str(pictures / "4.png"), str(pictures / "4.txt")])
+    assert one_more[3]["value"] == folder["value"] and len(one_more[6]) == 5
+    desk.use_folder(str(pictures))
+    assert images_tab.take_in(desk, [str(archive)])[3]["value"] == str(desk.inbox / "practice-2")
+    assert "0 pictures and 0 captions" in images_tab.take_in(desk, [])[1]
+
+
+def test_a_tab_that_is_ready_to_edit_gets_what_it_edits(desk, pictures) -> None:
+    images_tab.use_folder(desk, str(pictures))
+    assert images_tab.after(desk, "gone")[7:] == editor.empty()

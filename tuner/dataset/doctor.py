@@ -22,13 +22,14 @@ ROWS, WORDS = 64, HASH_SIZE**2 // 64
 
 @dataclass(frozen=True)
 class Finding:
-    """`fix` is a row of `mending.FIXES` where one click can mend it."""
+    """`fix` is a row of `mending.FIXES` where one click can mend it; `left_out`: it is not used at all."""
 
     kind: str
     file: str
     dataset: str
     sentence: str
     fix: str = ""
+    left_out: bool = False
 
 
 CAPTION_FIXES = ("add trigger", "write caption")
@@ -56,7 +57,7 @@ def examine(scanned: Sequence[Scanned], encoders: Sequence[Encoder]) -> tuple[Fi
 
 def _left_out(one: LeftOut, of: Scanned) -> Finding:
     kind, fix = CAUSES[one.kind]
-    return Finding(kind, str(one.path), one.dataset, one.reason, _possible(fix, of))
+    return Finding(kind, str(one.path), one.dataset, one.reason, _possible(fix, of), True)
 
 
 def _possible(fix: str, of: Scanned) -> str:

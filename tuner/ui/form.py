@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -82,6 +83,11 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def left(field: Any) -> Callable[..., Any]:
+    """The event that the user is done with a field: Enter, or going elsewhere."""
+    return partial(gr.on, [field.submit, field.blur])
 
 
 def listen(one: Any, spec: Spec, edited: Edited, outputs: list[Any]) -> None:

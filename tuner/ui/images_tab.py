@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import gradio as gr
-from PIL import Image, ImageDraw, ImageOps
 
-from tuner.dataset.index import DatasetIndex, Picture
+from tuner.dataset import mending
+from tuner.dataset.doctor import Finding
 from tuner.errors import TunerError
-from tuner.ui import markup, wording
+from tuner.ui import editor, form, markup, pictures, wording
 from tuner.ui.desk import Desk
+from tuner.ui.pictures import Shown
+from tuner.ui.thumbnails import thumbnail
 
-THUMBNAIL_PX = 512
 MAX_PICTURES = 100
+MAX_FINDINGS = 200
 
 
 class ImagesTab(NamedTuple):
     """`seen` says which state of the recipe this browser tab shows."""
 
     seen: gr.Textbox
+    drop: gr.File
+    arrived: gr.HTML
     folder: gr.Textbox
     trigger: gr.Textbox
     look: gr.Button
     summary: gr.HTML
     gallery: gr.Gallery
-    left_out: gr.HTML
+    editor: editor.Editor
+    findings: gr.HTML
 
     @property
     def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.seen, self.folder, self.trigger, self.summary, self.gallery, self.left_out]
+        return [self.seen, self.folder, self.trigger, *self.found]
+
+    @property
+    def found(self) -> list[Any]:
+        """What `found` fills: nothing that the user may be typing into."""
+        return [self.summary, self.gallery, self.findings, self.editor.undo]
 
 
 def build() -> ImagesTab:
@@ -41,38 +51,74 @@ def build() -> ImagesTab:
     waiting = {"interactive": False}
     seen = gr.Textbox(visible="hidden", label="Pictures shown")
     with gr.Row(equal_height=False):
-        folder = gr.Textbox(
-            label="Folder with pictures", info=wording.FOLDER_HELP, scale=3, min_width=260, **waiting
-        )
-        trigger = gr.Textbox(
-            label="Trigger word", info=wording.TRIGGER_HELP, scale=2, min_width=200, **waiting
-        )
+        drop = gr.File(label=wording.DROP, file_count="multiple", height=130, scale=2, min_width=220)
+        with gr.Column(scale=3, min_width=260):
+            folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, **waiting)
+            trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, **waiting)
+    arrived = markup.region("arrived")
     look = gr.Button("Look again", size="sm", scale=0, min_width=140)
     summary = markup.region("summary")
-    gallery = gr.Gallery(
-        label="Pictures",
-        columns=5,
-        height="auto",
-        object_fit="contain",
-        interactive=False,
-        buttons=["fullscreen"],
-        elem_id="pictures",
-    )
-    left_out = markup.region("left-out")
-    return ImagesTab(seen, folder, trigger, look, summary, gallery, left_out)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300):
+            gallery = gr.Gallery(
+                label="Pictures",
+                columns=4,
+                height="auto",
+                object_fit="contain",
+                interactive=False,
+                allow_preview=False,
+                elem_id="pictures",
+            )
+        with gr.Column(scale=2, min_width=280):
+            edited = editor.build()
+    findings = markup.region("findings", acts=True)
+    return ImagesTab(seen, drop, arrived, folder, trigger, look, summary, gallery, edited, findings)
+
+
+def tie(tab: ImagesTab, desk: Desk, act: Any, opened: Any) -> None:
+    """`act` is layout.Acting, `opened` the event that this tab is opened."""
+    one, look = tab.editor, partial(act.slowly, tab.gallery)
+    changed = [*tab.shown, *one.one]
+    look(opened, partial(refresh, desk), tab.seen, tab.shown)
+    look(tab.look.click, lambda: look_again(desk), None, tab.shown)
+    look(form.left(tab.folder), partial(use_folder, desk), tab.folder, tab.shown)
+    look(form.left(tab.trigger), partial(use_trigger, desk), tab.trigger, tab.shown)
+    look(tab.drop.upload, partial(take_in, desk), tab.drop, [tab.drop, tab.arrived, *tab.shown])
+    look(one.ended.change, partial(after, desk), one.picked, changed)
+    act.picked(tab.gallery.select, partial(editor.pick, desk), one.one)
+    act.on(one.previous.click, lambda path: editor.turn(desk, path, -1), one.picked, one.one)
+    act.on(one.following.click, lambda path: editor.turn(desk, path, 1), one.picked, one.one)
+    act.on(form.left(one.caption), partial(save, desk), [one.picked, one.caption], tab.found)
+    act.on(one.leave.click, partial(leave, desk), one.picked, changed)
+    act.on(one.trigger.click, partial(add_trigger, desk), one.picked, changed)
+    act.on(one.replace.click, partial(replace, desk), [one.picked, one.find, one.by], changed)
+    act.on(one.undo.click, partial(undo, desk), one.picked, changed)
+    act.on(one.write.click, partial(editor.write_captions, desk), one.asked)
+    act.on(one.stop.click, desk.captioning.stop)
+    act.word(tab.findings.click, lambda word: mend(desk, word), tab.shown)
 
 
 def show(desk: Desk) -> list[Any]:
     """The values of `ImagesTab.shown`."""
-    seen = desk.recipe_stamp
     folder = gr.update(value=desk.pictures_folder, interactive=True)
     trigger = gr.update(value=desk.settings.trigger, interactive=True)
+    return [desk.recipe_stamp, folder, trigger, *found(desk)]
+
+
+def found(desk: Desk) -> list[Any]:
+    """The values of `ImagesTab.found`."""
+    undoing = editor.undo_button(desk)
     try:
-        index = desk.index()
+        gallery = pictures.shown(desk)[:MAX_PICTURES]
+        told = findings(desk.findings())
     except TunerError as error:
-        return [seen, folder, trigger, markup.problem(error), [], ""]
-    shown = [(str(thumbnail(one, desk.thumbnails)), _caption(one)) for one in index.pictures[:MAX_PICTURES]]
-    return [seen, folder, trigger, summary(index), shown, left_out(index)]
+        return [markup.problem(error), [], "", undoing]
+    return [
+        summary(desk),
+        [(str(thumbnail(one, desk.thumbnails)), _title(one)) for one in gallery],
+        told,
+        undoing,
+    ]
 
 
 def refresh(desk: Desk, seen: str) -> Any:
@@ -82,6 +128,49 @@ def refresh(desk: Desk, seen: str) -> Any:
 
 def look_again(desk: Desk) -> list[Any]:
     desk.look_again()
+    return show(desk)
+
+
+def after(desk: Desk, path: str) -> list[Any]:
+    """Everything, with the picture that is being edited, after captions were changed."""
+    return [*show(desk), *editor.show(desk, path)]
+
+
+def take_in(desk: Desk, files: list[str] | None) -> Any:
+    taken = pictures.take_in(desk, [Path(one) for one in files or ()])
+    said = wording.taken(len(taken.pictures), len(taken.captions), taken.left_out)
+    return [None, markup.sentence(said), *show(desk)]
+
+
+def save(desk: Desk, path: str, text: str) -> Any:
+    return found(desk) if editor.save(desk, path, text) else gr.skip()
+
+
+def leave(desk: Desk, path: str) -> Any:
+    pictures.leave_out_or_take_back(desk, pictures.picked(desk, path))
+    return after(desk, path)
+
+
+def add_trigger(desk: Desk, path: str) -> list[Any]:
+    gr.Info(wording.changed(pictures.add_trigger(desk)))
+    return after(desk, path)
+
+
+def replace(desk: Desk, path: str, find: str, by: str) -> list[Any]:
+    gr.Info(wording.changed(pictures.replace(desk, find, by)))
+    return after(desk, path)
+
+
+def undo(desk: Desk, path: str) -> list[Any]:
+    undone = pictures.take_back(desk)
+    gr.Info(wording.undone(undone.title, len(undone.kept)))
+    return after(desk, path)
+
+
+def mend(desk: Desk, word: str) -> list[Any]:
+    """A button of the doctor's table."""
+    fix, _, file = word.partition(":")
+    pictures.mend(desk, fix, file)
     return show(desk)
 
 
@@ -100,57 +189,44 @@ def use_trigger(desk: Desk, trigger: str) -> Any:
     return show(desk)
 
 
-def summary(index: DatasetIndex) -> str:
-    pictures = index.pictures
-    captioned = sum(any(one.captions) for one in pictures)
-    buckets = len({(one.dataset, one.aspect_bucket) for one in pictures})
-    said = wording.images_sentence(len(pictures), captioned, buckets, len(index.left_out))
-    more = f" The first {MAX_PICTURES} are shown." if len(pictures) > MAX_PICTURES else ""
+def summary(desk: Desk) -> str:
+    """How many there are; in red what keeps a run from using them."""
+    scanned = desk.scanned()
+    used = [one for each in scanned for one in each.pictures]
+    left_out = [one for each in scanned for one in each.left_out]
+    buckets = len({(one.dataset, one.aspect_bucket) for one in used})
+    said = wording.images_sentence(len(used), len(used), buckets, len(left_out))
+    more = f" The first {MAX_PICTURES} are shown." if len(used) > MAX_PICTURES else ""
+    try:
+        desk.index()
+    except TunerError as error:
+        return markup.problem(error)
     return markup.sentence(f"{said}.{more}")
 
 
-def left_out(index: DatasetIndex) -> str:
-    """A table of the files that are not used, each with its reason, and one of those that are odd."""
-    reasons = [(one.path, one.reason) for one in index.left_out]
-    remarks = [(one.path, remark) for one in index.pictures for remark in one.remarks]
-    return _files("Left out", "Why", reasons) + _files("Worth a look", "What", remarks)
-
-
-def _files(title: str, what: str, sentences: list[tuple[Path, str]]) -> str:
-    rows = ((markup.text(path), markup.text(sentence)) for path, sentence in sentences)
-    return markup.table(title, ("File", what), rows) if sentences else ""
-
-
-def thumbnail(picture: Picture, folder: Path) -> Path:
-    """A small copy with the crop box on it, made once for each content of a file and each box, and served
-    instead of the picture itself.
-    """
-    box = picture.crop_box
-    path = folder / f"{picture.content}{''.join(f'-{edge:.4f}' for edge in box or ())}.webp"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with Image.open(picture.path) as opened:
-            opened.draft("RGB", (THUMBNAIL_PX, THUMBNAIL_PX))
-            small = ImageOps.exif_transpose(opened).convert("RGB")
-        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        if box:
-            small = _boxed(small, box)
-        with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as beside:
-            small.save(beside, "WEBP", quality=90)
-        os.replace(beside.name, path)
-    return path
-
-
-def _boxed(small: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    """What is not trained on is darkened."""
-    left, top, right, bottom = (
-        round(edge * length) for edge, length in zip(box, 2 * small.size, strict=True)
+def findings(found: Sequence[Finding]) -> str:
+    """What is left out, and what the doctor says of the rest, each with the button that mends it."""
+    return _table("Left out", [one for one in found if one.left_out]) + _table(
+        "Worth a look", [one for one in found if not one.left_out]
     )
-    boxed = Image.eval(small, lambda value: value // 3)
-    boxed.paste(small.crop((left, top, right, bottom)), (left, top))
-    ImageDraw.Draw(boxed).rectangle((left, top, right - 1, bottom - 1), outline="white")
-    return boxed
 
 
-def _caption(picture: Picture) -> str:
-    return picture.captions[0] if picture.captions else picture.path.name
+def _table(title: str, found: Sequence[Finding]) -> str:
+    rows = [
+        (markup.text(one.file), f"{markup.text(one.sentence)} {_button(one)}") for one in found[:MAX_FINDINGS]
+    ]
+    more = markup.quiet(f"And {len(found) - MAX_FINDINGS} more.") if len(found) > MAX_FINDINGS else ""
+    return markup.table(title, ("File", "What"), rows) + more if rows else ""
+
+
+def _button(one: Finding) -> str:
+    if not one.fix:
+        return ""
+    label = mending.FIXES[one.fix].label
+    return markup.button(f"{one.fix}:{one.file}", label, said=f"{label}: {Path(one.file).name}")
+
+
+def _title(one: Shown) -> str:
+    if one.used:
+        return one.caption
+    return "(left out)" if one.is_chosen else "(no caption)"

@@ -19,6 +19,7 @@ from tuner import machine
 from tuner.session import Session
 from tuner.settings.fields import Spec
 from tuner.ui import (
+    editor,
     form,
     images_tab,
     markup,
@@ -69,15 +70,8 @@ class Page(NamedTuple):
     def quick(self) -> list[Any]:
         """What `tick` fills."""
         train = self.train
-        return [
-            self.seen,
-            *self.sidebar[1:],
-            self.trouble,
-            train.progress,
-            train.sample,
-            train.save,
-            train.stop,
-        ]
+        run = [train.progress, train.sample, train.save, train.stop]
+        return [self.seen, *self.sidebar[1:], self.trouble, *run, *self.images.editor.quick]
 
     @property
     def slow(self) -> list[Any]:
@@ -95,6 +89,7 @@ def build(session: Session) -> gr.Blocks:
         page = _components(desk)
         _live(blocks, page, desk)
         act = Acting(page, desk)
+        images_tab.tie(page.images, desk, act, page.tab["images"].select)
         _recipe(page, desk, act)
         _runs(page, desk, act)
     return blocks
@@ -114,7 +109,7 @@ def serve(blocks: gr.Blocks, port: int | None = None) -> str:
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
-        max_file_size="100mb",
+        max_file_size="8gb",
         app_kwargs={"middleware": [hosts]},
     )
     return str(address).rstrip("/")
@@ -167,7 +162,8 @@ def tick(desk: Desk, seen: str) -> Any:
     going = gr.update(interactive=can_be_asked)
     pause = gr.update(value="Resume" if view.state == "paused" else "Pause", interactive=can_be_asked)
     progress = train_tab.progress(view, desk.session.stopping)
-    return [stamp, readings.strip(view), pause, going, card(desk), progress, going, going, going]
+    run = [progress, going, going, going]
+    return [stamp, readings.strip(view), pause, going, card(desk), *run, *editor.progress(desk)]
 
 
 def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> list[Any]:
@@ -224,6 +220,15 @@ class Acting:
         """The same for what may take its time: `busy` is the component that shows so."""
         self._tie(event, guarded(self.desk, deed), inputs, outputs, show_progress_on=busy)
 
+    def picked(self, event: Any, deed: Callable[[int], Any], outputs: Any) -> None:
+        """`deed` gets the place of what was chosen in a gallery."""
+        guard = guarded(self.desk, deed)
+
+        def run(event: gr.SelectData) -> Any:
+            return guard(int(event.index))
+
+        self._tie(event, run, None, outputs)
+
     def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> Any:
         """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
         guard = guarded(self.desk, deed)
@@ -241,29 +246,21 @@ class Acting:
 
 
 def _recipe(page: Page, desk: Desk, act: Acting) -> None:
-    """Images and Recipe: filled when their tab is opened; what is typed is kept when the field is left."""
-    images, recipe = page.images, page.recipe
-    scan = partial(act.slowly, images.gallery)
-    scan(page.tab["images"].select, partial(images_tab.refresh, desk), images.seen, images.shown)
-    scan(images.look.click, lambda: images_tab.look_again(desk), None, images.shown)
-    scan(_left(images.folder), partial(images_tab.use_folder, desk), images.folder, images.shown)
-    scan(_left(images.trigger), partial(images_tab.use_trigger, desk), images.trigger, images.shown)
+    """Filled when its tab is opened; what is typed is kept when the field is left."""
+    recipe = page.recipe
     act.on(page.tab["recipe"].select, partial(recipe_tab.refresh, desk), recipe.seen, recipe.shown)
     act.word(
         recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections]
     )
     for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
         edit = partial(recipe_tab.edit, desk, name)
-        act.on(_left(field), edit, field, recipe.outlook)
+        act.on(form.left(field), edit, field, recipe.outlook)
     act.on(recipe.enqueue.click, partial(_enqueue, desk), recipe.fields, recipe.shown)
     started = [page.tabs, *recipe.shown]
     act.slowly(recipe.sentence, recipe.start.click, partial(_start, desk), recipe.fields, started)
-    act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
-
-
-def _left(field: Any) -> Callable[..., Any]:
-    """The event that the user is done with a field: Enter, or going elsewhere."""
-    return partial(gr.on, [field.submit, field.blur])
+    answered = act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
+    look = guarded(desk, partial(images_tab.refresh, desk))
+    answered.then(look, page.images.seen, page.images.shown, **QUIET)
 
 
 def _start(desk: Desk, *fields: Any) -> list[Any]:

@@ -22,7 +22,9 @@ SHOWN_THOUGH_LEFT_OUT = ("caption", "chosen")
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of the gallery; one that is left out has no box and perhaps no caption."""
+    """A picture of the gallery; one that is not `used` has no caption, or was left out by the user, which
+    `is_chosen` says.
+    """
 
     path: Path
     dataset: str
@@ -30,6 +32,7 @@ class Shown:
     caption: str
     box: tuple[float, float, float, float] | None = None
     used: bool = True
+    is_chosen: bool = False
 
 
 def shown(desk: Desk) -> list[Shown]:
@@ -46,7 +49,7 @@ def _used(one: Picture) -> Shown:
 
 
 def _unused(one: LeftOut) -> Shown:
-    return Shown(one.path, one.dataset, one.content, "", used=False)
+    return Shown(one.path, one.dataset, one.content, "", used=False, is_chosen=one.kind == "chosen")
 
 
 def picked(desk: Desk, path: str) -> Shown:
@@ -81,11 +84,8 @@ def mend(desk: Desk, fix: str, file: str) -> None:
 
 
 def leave_out_or_take_back(desk: Desk, one: Shown) -> None:
-    """The other of the two; a picture without a caption is left out too."""
-    is_chosen = any(
-        left.path == one.path and left.kind == "chosen" for left in _scanned(desk, one.dataset).left_out
-    )
-    fix = "take back" if is_chosen else "leave out"
+    """The other of the two."""
+    fix = "take back" if one.is_chosen else "leave out"
     _mend(desk, Finding("", str(one.path), one.dataset, "", fix))
 
 

@@ -39,7 +39,14 @@ WHERE_TO_PUT = "Put it into ComfyUI's folder models/loras, and use the trigger w
 EXPORT_HELP = "Export writes the newest checkpoint as one file that ComfyUI loads."
 NO_RESULTS = "Nothing to compare yet. Start a run, or open an earlier one on the Runs tab."
 NAME_HELP = "Its folder in runs/ and the name of its file."
-FOLDER_HELP = "A folder on this computer. It is used where it is; nothing is copied, changed or deleted."
+FOLDER_HELP = "A folder on this computer, used where it is; nothing but captions is ever changed in it."
+PICK = "Choose a picture to see and change its caption."
+CAPTION_HELP = "What is to be seen, as you would ask for it. Each line is a caption of its own."
+NO_CAPTION_FILES = "Its caption does not come from a text file, so it cannot be changed here."
+CAPTIONER_HELP = "A folder with its files, or this name to download it (0.5 GB)."
+INSTRUCTION_HELP = "Or in your own words; what it was not taught it may answer poorly."
+DROP = "Drop pictures, captions or a ZIP here"
+ALL_CAPTIONED = "Every picture has a caption already."
 STOPPING = "Stopping: the step is finished and a checkpoint is saved."
 SAMPLING = "A sample is made after this step."
 SAVING = "A checkpoint is saved after this step."
@@ -174,6 +181,33 @@ def recipe_sentence(
 def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
     found = f"{count(num_pictures, 'image')}, {num_captioned} captioned"
     return f"{found}, {count(num_buckets, 'bucket')}, {num_left_out} left out"
+
+
+def captioning(going: bool, done: int, total: int, num_ended: int) -> str:
+    if going:
+        return f"{done} of {count(total, 'caption')} written." if done else "Loading the model …"
+    if not num_ended:
+        return ""
+    return f"{done} of {count(total, 'caption')} written." if total else ALL_CAPTIONED
+
+
+def taken(num_pictures: int, num_captions: int, left_out: Sequence[tuple[str, str]]) -> str:
+    """What came in of the dropped files, and the first three of those that did not."""
+    said = f"{count(num_pictures, 'picture')} and {count(num_captions, 'caption')} taken in"
+    if not left_out:
+        return f"{said}."
+    examples = " ".join(f"{name}: {reason}" for name, reason in left_out[:3])
+    return f"{said}, {len(left_out)} left out. {examples}"
+
+
+def undone(title: str, num_kept: int) -> str:
+    if not num_kept:
+        return f"Taken back: {title}."
+    return f"Taken back: {title}; {count(num_kept, 'file')} changed by another program stayed as they are."
+
+
+def changed(num_files: int) -> str:
+    return f"{count(num_files, 'caption file')} changed."
 
 
 def titles(samples: Sequence[Sample]) -> dict[str, str]:
