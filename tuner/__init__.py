@@ -8,7 +8,7 @@ Levels, held by tests/test_layers.py; an import only points down, rooms on one l
     5  training   presets
     4  plan   view   practice
     3  files   dataset   export
-    2  settings
+    2  settings   hub
     1  flux   quantization   adapters   optimizers   events
     0  errors   machine
 """
