@@ -31,18 +31,20 @@ def metadata(
     started_at: float | None = None,
     finished_at: float | None = None,
     documents: Mapping[str, Any] = _NO_FILES,
+    strength: float = 1.0,
 ) -> dict[str, str]:
     """Text by key for an adapter after `step` steps; the times are seconds since 1970, the end is now by
-    default. `documents` are the five files, as JSON values by name.
+    default. `documents` are the five files, as JSON values by name; `strength` is the one to use it at.
 
     The writer, which knows the tensors, adds rank, alpha and the hash.
     """
     finished = time.time() if finished_at is None else finished_at
     values = {
         "format": "pt",
-        **_modelspec(settings, step, finished),
+        **_modelspec(settings, step, finished, strength),
         **_kohya(settings, step, started_at, finished),
         "global_step": str(step),
+        "fluxtuner.strength": str(round(strength, 2)),
         "fluxtuner.version": tuner.__version__,
         "fluxtuner.flavour": settings.flavour.name,
         "fluxtuner.base_model_precision": settings.memory.base_model_precision,
@@ -51,7 +53,7 @@ def metadata(
     return {key: value for key, value in values.items() if value}
 
 
-def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, str]:
+def _modelspec(settings: RunSettings, step: int, finished: float, strength: float) -> dict[str, str]:
     flavour, trigger = settings.flavour, _trigger(settings)
     call = f" Call it with '{trigger}' in the prompt." if trigger else ""
     precision = settings.memory.base_model_precision
@@ -73,7 +75,7 @@ def _modelspec(settings: RunSettings, step: int, finished: float) -> dict[str, s
         "modelspec.date": datetime.fromtimestamp(finished, UTC).isoformat(timespec="seconds"),
         "modelspec.resolution": f"{edge}x{edge}",
         "modelspec.trigger_phrase": trigger,
-        "modelspec.usage_hint": f"Strength 1.0.{call}{same}".strip(),
+        "modelspec.usage_hint": f"Strength {round(strength, 2)}.{call}{same}".strip(),
         "modelspec.tags": ", ".join(filter(None, ("flux", kind.lower(), trigger.replace(",", " ")))),
         "trained_words": json.dumps([trigger], ensure_ascii=False) if trigger else "",
     }

@@ -50,6 +50,10 @@ class RunFolder:
     def sheet(self) -> Path:
         return self.path / "sheet.png"
 
+    @property
+    def choice(self) -> Path:
+        return self.path / "choice.json"
+
     def checkpoint(self, step: int, rolling: bool = False) -> Path:
         return self.path / f"checkpoint-{step}{'-rolling' if rolling else ''}"
 

@@ -16,12 +16,15 @@ from torch import Tensor
 from tuner.errors import ModelMissing
 from tuner.export.cover import cover
 from tuner.export.metadata import metadata
+from tuner.export.place import free_name
+from tuner.export.workflow import header
 from tuner.export.write import ExportReport, export, write_tensors
 from tuner.files import five, journal
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
 from tuner.settings.run import RunSettings
+from tuner.training.drawing import Scene, scene
 from tuner.training.hardware import find_hardware, free_memory
 from tuner.training.models import transformer_source
 from tuner.training.prepare import load_with_adapter
@@ -44,17 +47,28 @@ class Finished:
 
 
 def export_adapter(
-    finished: Finished, to: Path, dialect: str = "comfyui", dtype: str = "float32"
+    finished: Finished,
+    to: Path,
+    dialect: str = "comfyui",
+    dtype: str = "float32",
+    shown: Scene | None = None,
 ) -> ExportReport:
-    """Writes the adapter with everything that the run tells about it; raises TunerError."""
+    """Writes the adapter with everything that the run tells about it, and a workflow for ComfyUI that draws
+    `shown`, by default the run's first sample; raises TunerError.
+    """
+    if shown is None:
+        to = to.with_name(free_name(to.name, to.parent))
+        shown = scene(finished.settings, finished.folder, finished.step, to.name)
     about = metadata(
         finished.settings,
         finished.step,
         started_at=_started_at(finished.folder),
         documents=_documents(finished.settings),
+        strength=shown.drawing.strength,
     )
-    picture = _preview(finished.folder, finished.step)
+    picture = shown.picture or _preview(finished.folder, finished.step)
     about |= cover(picture) if picture else {}
+    about |= header(shown.drawing) if dialect == "comfyui" else {}
     base = _untrained(finished.settings)
     return export(finished.checkpoint / finished.file, to, dialect, dtype, about, base)
 
