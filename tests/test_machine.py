@@ -40,6 +40,7 @@ def card(monkeypatch):
     monkeypatch.setattr(machine, "_gpu_handle", lambda: object())
     monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: Memory())
     monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: "RTX 3090")
+    monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: "580.65")
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda handle, kind: 61)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetPowerUsage", unsupported)
 

@@ -47,6 +47,8 @@ class Reading:
     gpu_name: str | None = None
     gpu_temperature: float | None = None
     gpu_power: float | None = None
+    gpu_driver: str | None = None
+    page_file_gb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def read(folder: Path | None = None) -> Reading:
         ram_total_gb=ram.total / GB,
         process_gb=psutil.Process().memory_info().rss / GB,
         disk_free_gb=shutil.disk_usage(_existing(folder or Path.cwd())).free / GB,
+        page_file_gb=psutil.swap_memory().total / GB,
         **_read_gpu(),
     )
 
@@ -121,6 +124,7 @@ def _read_gpu() -> dict[str, Any]:
         "vram_used_gb": memory.used / GB,
         "vram_total_gb": memory.total / GB,
         "gpu_name": pynvml.nvmlDeviceGetName(gpu),
+        "gpu_driver": pynvml.nvmlSystemGetDriverVersion(),
         "gpu_temperature": _gauge(pynvml.nvmlDeviceGetTemperature, gpu, pynvml.NVML_TEMPERATURE_GPU),
         "gpu_power": _gauge(pynvml.nvmlDeviceGetPowerUsage, gpu, scale=1e-3),
     }
@@ -198,6 +202,8 @@ def _gpu(reading: Reading) -> Finding:
         return Finding("Graphics card", "warn", sentence, mend)
     free = reading.vram_total_gb - reading.vram_used_gb
     sentence = f"{reading.gpu_name} with {reading.vram_total_gb:.1f} GB, of which {free:.1f} GB are free."
+    if reading.gpu_driver:
+        sentence += f" Driver {reading.gpu_driver}."
     if free < 0.75 * reading.vram_total_gb:
         return Finding("Graphics card", "warn", sentence, "Close other programs that use the card.")
     return Finding("Graphics card", "ok", sentence)
@@ -206,6 +212,9 @@ def _gpu(reading: Reading) -> Finding:
 def _ram(reading: Reading) -> Finding:
     free = reading.ram_total_gb - reading.ram_used_gb
     sentence = f"{reading.ram_total_gb:.0f} GB of memory, of which {free:.1f} GB are free."
+    sentence += (
+        f" The page file has {reading.page_file_gb:.0f} GB." if reading.page_file_gb else " No page file."
+    )
     if free < 3:
         return Finding("Memory", "bad", sentence, "Close other programs: the practice run alone needs 3 GB.")
     if reading.ram_total_gb < 15:

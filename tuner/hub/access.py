@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, get_token, login, logout
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
