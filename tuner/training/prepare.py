@@ -13,12 +13,11 @@ from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
 from tuner.plan.levers import ALL_THERE, Levers
 from tuner.settings.run import RunSettings
-from tuner.training import checkpointing
+from tuner.training import checkpointing, models
 from tuner.training.assistant import attach_assistant
 from tuner.training.attach import attach_adapter
 from tuner.training.hardware import Hardware
 from tuner.training.loop import Trainee
-from tuner.training.models import load_transformer
 from tuner.training.rules import base_rate
 
 
@@ -54,7 +53,7 @@ def load_with_adapter(
     settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE
 ) -> tuple[torch.nn.Module, Adapter]:
     """The frozen transformer with an untrained adapter inside: what training and previews share."""
-    transformer = load_transformer(settings, hardware, levers)
+    transformer = models.load_transformer(settings, hardware, levers)
     return transformer, attach_adapter(settings, transformer)
 
 
