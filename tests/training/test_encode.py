@@ -76,3 +76,15 @@ def test_a_write_that_fails_ends_the_phase(own: RunSettings, monkeypatch: pytest
     monkeypatch.setattr(TensorCache, "put", full)
     with pytest.raises(OSError, match="No space"):
         fill(plan_of(own))
+
+
+def test_layer_by_layer_gives_the_same_prompts(own: RunSettings, tmp_path: Path) -> None:
+    texts, found = ["one", "two sks", ""], []
+    for by_layer in (False, True):
+        chosen = replace(own, dataset=replace(own.dataset, cache_dir=str(tmp_path / str(by_layer))))
+        caches = open_caches(chosen)
+        assert sum(encode_texts(chosen, texts, caches, FLOAT32, by_layer)) == len(texts)
+        found.append([caches.prompt(one) for one in texts])
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours["embeddings"], theirs["embeddings"])
+        assert torch.allclose(ours["pooled"], theirs["pooled"], atol=1e-6)

@@ -14,12 +14,13 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransf
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
-from transformers import AutoTokenizer, CLIPTextModel, T5EncoderModel
+from transformers import AutoTokenizer, CLIPTextModel, T5Config, T5EncoderModel
 from transformers.utils.logging import disable_progress_bar
 
 from tuner import machine
 from tuner.errors import Advice, ModelMissing
 from tuner.flux import single_file
+from tuner.flux.by_layer import LayeredT5
 from tuner.flux.headers import AGAIN, entries
 from tuner.flux.modulation import Modulation, Row
 from tuner.flux.single_file import Piece
@@ -142,19 +143,46 @@ def text_encoders(
     device: torch.device,
     num_tokens: int,
     places: tuple[Place | None, Place | None] = (None, None),
+    rows_by_layer: int | None = None,
 ) -> TextEncoders:
-    """CLIP-L and T5-XXL of a whole model with their tokenizers, frozen; `places` make their linear layers."""
-    models, words = [], []
-    for kind, part, place in zip(_ENCODERS, ("text_encoder", "text_encoder_2"), places, strict=True):
+    """CLIP-L and T5-XXL of a whole model with their tokenizers, frozen; `places` make their linear layers.
+    With `rows_by_layer` T5-XXL is read layer by layer at each call, and computes so many texts at a time.
+    """
+
+    def whole(kind: Any, part: str, place: Place | None) -> nn.Module:
         model = _load(kind, _part(source, part), dtype=dtype).requires_grad_(False).eval()
         if place is not None:
             _replace_linears(model, place)
-        models.append(model.to(device))
-        words.append(_load(AutoTokenizer, _part(source, part.replace("text_encoder", "tokenizer"))))
-    return TextEncoders(words[0], models[0], words[1], models[1], num_tokens)
+        return model.to(device)
+
+    clip, t5 = places
+    first = whole(CLIPTextModel, "text_encoder", clip)
+    if rows_by_layer is None:
+        second = whole(T5EncoderModel, "text_encoder_2", t5)
+    else:
+        second = _layered(_part(source, "text_encoder_2"), dtype, device, t5, rows_by_layer)
+    words = [_load(AutoTokenizer, _part(source, name)) for name in ("tokenizer", "tokenizer_2")]
+    return TextEncoders(words[0], first, words[1], second, num_tokens)
 
 
-_ENCODERS = (CLIPTextModel, T5EncoderModel)
+def _layered(
+    source: Source, dtype: torch.dtype, device: torch.device, place: Place | None, rows: int
+) -> LayeredT5:
+    config, weights = _open_folder(source, "model")
+    place = place or plain(dtype, device)
+
+    def fill(module: nn.Module, path: str) -> nn.Module:
+        for inner, _ in list(linears(module)):
+            name = f"{path}.{inner}"
+            module.set_submodule(inner, place(name, weights.read(f"{name}.weight"), None))
+        for name, parameter in list(module.named_parameters()):
+            if parameter.is_meta:
+                owner, _, leaf = name.rpartition(".")
+                tensor = weights.read(f"{path}.{name}").to(device, dtype)
+                setattr(module.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+        return module
+
+    return LayeredT5(T5Config.from_dict(config), fill, rows).eval()
 
 
 def scheduler_config(place: str, revision: str | None = None) -> dict[str, Any]:
@@ -178,11 +206,16 @@ def _open_transformer(source: Source) -> tuple[dict[str, Any], Weights]:
         path = Path(source.place)
         tensors = single_file.pieces(path)
         return single_file.config(tensors, path), Weights(tensors, source.place)
+    return _open_folder(source, _WEIGHTS)
+
+
+def _open_folder(source: Source, stem: str) -> tuple[dict[str, Any], Weights]:
+    """The config and the weights of one part, whose files are called `stem`."""
     _check_folder(source)
     config = _read_json(_require(source, "config.json"))
-    index = _fetch(source, ".".join(filter(None, (_WEIGHTS, "safetensors.index", source.variant, "json"))))
+    index = _fetch(source, ".".join(filter(None, (stem, "safetensors.index", source.variant, "json"))))
     if index is None:
-        names = [".".join(filter(None, (_WEIGHTS, source.variant, "safetensors")))]
+        names = [".".join(filter(None, (stem, source.variant, "safetensors")))]
     else:
         names = sorted(set(_read_json(index)["weight_map"].values()))
     found = entries(_require(source, name) for name in names)

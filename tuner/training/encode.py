@@ -27,14 +27,22 @@ from tuner.training.models import load_text_encoders
 T = TypeVar("T")
 Entries = Iterator[tuple[TensorCache, str, dict[str, torch.Tensor]]]
 """(cache, key, what is to be put there)"""
+TEXTS_A_READING = 64
+"""Texts for which T5-XXL is read once layer by layer: 0.3 GB of embeddings wait between the layers."""
 
 
 def encode_texts(
-    settings: RunSettings, missing: Sequence[str], caches: Caches, hardware: Hardware
+    settings: RunSettings,
+    missing: Sequence[str],
+    caches: Caches,
+    hardware: Hardware,
+    by_layer: bool = False,
 ) -> Iterator[int]:
-    """Puts `pooled`, `embeddings` and `mask` of each text into the cache; yields how many it has just put."""
-    encoders = load_text_encoders(settings, hardware)
-    chunks = _chunks(missing, settings.dataset.text_encoder_batch_size)
+    """Puts `pooled`, `embeddings` and `mask` of each text into the cache; yields how many it has just put.
+    `by_layer`: T5-XXL is read one layer at a time, for many texts at once.
+    """
+    encoders = load_text_encoders(settings, hardware, by_layer)
+    chunks = _chunks(missing, TEXTS_A_READING if by_layer else settings.dataset.text_encoder_batch_size)
     yield from _written(partial(_encoded_texts, encoders, caches), chunks)
     del encoders
     free_memory(hardware.device)
@@ -114,8 +122,8 @@ def encode_images(vae: torch.nn.Module, images: Sequence[Image.Image]) -> tuple[
     """Mean and deviation of the posterior of images of one size, each (B, C, H/8, W/8), in the transformer's
     scale.
     """
-    pixels = torch.stack([_pixels(image) for image in images])
-    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+    batch = torch.stack([pixels(image) for image in images])
+    posterior = vae.encode(batch.to(vae.device, vae.dtype)).latent_dist
     return lat.normalize(posterior.mean, vae.config), posterior.std * vae.config.scaling_factor
 
 
@@ -134,7 +142,7 @@ def load_vae(settings: RunSettings, hardware: Hardware) -> torch.nn.Module:
     return vae
 
 
-def _pixels(image: Image.Image) -> torch.Tensor:
+def pixels(image: Image.Image) -> torch.Tensor:
     """(3, H, W) float32 in -1..1 of an RGB picture."""
     return _bytes(image).permute(2, 0, 1).float() / 127.5 - 1
 

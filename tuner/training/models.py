@@ -48,7 +48,8 @@ def load_transformer(
     return transformer
 
 
-def load_text_encoders(settings: RunSettings, hardware: Hardware) -> TextEncoders:
+def load_text_encoders(settings: RunSettings, hardware: Hardware, by_layer: bool = False) -> TextEncoders:
+    """Both; `by_layer`: T5-XXL is read one layer at a time."""
     memory = settings.memory
     first, second = (
         _placed(name, hardware.dtype, lambda path: hardware.device, _quantized_on(settings, hardware))
@@ -58,7 +59,8 @@ def load_text_encoders(settings: RunSettings, hardware: Hardware) -> TextEncoder
         sources.model_place(settings), None, settings.model.revision, settings.model.variant
     )
     num_tokens = sources.num_text_tokens(settings)
-    return loading.text_encoders(source, hardware.dtype, hardware.device, num_tokens, (first, second))
+    rows = settings.dataset.text_encoder_batch_size if by_layer else None
+    return loading.text_encoders(source, hardware.dtype, hardware.device, num_tokens, (first, second), rows)
 
 
 def rest_dtype(settings: RunSettings, hardware: Hardware) -> torch.dtype:

@@ -104,7 +104,7 @@ def _encode(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> None:
     """Phases 1 and 2, each skipped when the cache holds everything."""
     texts, pictures = sources.texts(plan.settings, plan.index), plan.index.encoded
     missing_texts, missing_pictures = caches.missing_texts(texts), caches.missing_pictures(pictures)
-    encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware)
+    encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware, plan.levers.text_by_layer)
     encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware)
     _follow("text", encoding_texts, len(texts), len(missing_texts), emit)
     _follow("latents", encoding_pictures, len(pictures), len(missing_pictures), emit)
