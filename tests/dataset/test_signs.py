@@ -81,6 +81,12 @@ def test_a_subject_on_a_plain_ground_has_no_border() -> None:
     assert signs_of(image, False).borders == (0, 0, 0, 0)
 
 
+def test_a_smooth_gradient_has_no_border() -> None:
+    gradient = Image.linear_gradient("L").resize((400, 600))
+    assert signs_of(gradient, False).borders == signs_of(gradient.rotate(90, expand=True), False).borders
+    assert signs_of(gradient, False).borders == (0, 0, 0, 0)
+
+
 def test_what_is_transparent_is_white() -> None:
     clear = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
     clear.paste(photograph(2, (200, 150)), (100, 75))

@@ -67,7 +67,8 @@ def test_a_picture_is_picked_and_the_next(desk, pictures) -> None:
 def test_a_caption_is_saved_when_its_field_is_left(desk, pictures) -> None:
     path = str(pictures / "3.png")
     gallery = images_tab.save(desk, path, " a new one ")[1]
-    assert (pictures / "3.txt").read_text() == "a new one\n" and gallery[3][1] == "a new one"
+    assert (pictures / "3.txt").read_text() == "a new one\n"
+    assert gallery[3][1] == "[too small] [no trigger] a new one"
     assert images_tab.save(desk, path, "a new one") == gr.skip() == images_tab.save(desk, "", "x")
     with pytest.raises(TunerError, match="no longer there"):
         editor.save(desk, "/etc/passwd", "x")

@@ -78,7 +78,7 @@ def test_pictures_without_captions_are_shown_though_no_run_could_use_them(desk, 
         caption.unlink()
     summary, gallery, found = images_tab.use_folder(desk, str(pictures))[3:6]
     assert 'role="alert"' in summary and "can be used" in summary
-    assert [title for _, title in gallery] == ["(no caption)"] * 5
+    assert [title for _, title in gallery] == ["[no caption] "] * 5
     assert found.count("Use its name as caption") == 10, (
         "each button says it, with its name for screen readers"
     )

@@ -103,5 +103,6 @@ def _bar(grey: Grey) -> float:
     inside = np.flatnonzero(differs > 0.02)
     if not inside.size or inside[0] < 2:
         return 0.0
-    behind = differs[inside[0] : inside[0] + 3].max()
-    return round(float(inside[0]) / len(grey), 4) if behind >= STRAIGHT else 0.0
+    end = int(inside[0])
+    step = (np.abs(grey[end : end + 3] - grey[end - 2]) > SAME_COLOUR).mean(axis=1).max()
+    return round(end / len(grey), 4) if step >= STRAIGHT else 0.0

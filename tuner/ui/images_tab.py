@@ -51,11 +51,12 @@ def build() -> ImagesTab:
     waiting = {"interactive": False}
     seen = gr.Textbox(visible="hidden", label="Pictures shown")
     with gr.Row(equal_height=False):
-        drop = gr.File(label=wording.DROP, file_count="multiple", height=130, scale=2, min_width=220)
+        with gr.Column(scale=2, min_width=220):
+            drop = gr.File(label=wording.DROP, file_count="multiple", height=170)
+            arrived = markup.region("arrived")
         with gr.Column(scale=3, min_width=260):
             folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, **waiting)
             trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, **waiting)
-    arrived = markup.region("arrived")
     look = gr.Button("Look again", size="sm", scale=0, min_width=140)
     summary = markup.region("summary")
     with gr.Row(equal_height=False):
@@ -110,15 +111,11 @@ def found(desk: Desk) -> list[Any]:
     undoing = editor.undo_button(desk)
     try:
         gallery = pictures.shown(desk)[:MAX_PICTURES]
-        told = findings(desk.findings())
+        told = desk.findings()
     except TunerError as error:
         return [markup.problem(error), [], "", undoing]
-    return [
-        summary(desk),
-        [(str(thumbnail(one, desk.thumbnails)), _title(one)) for one in gallery],
-        told,
-        undoing,
-    ]
+    shown = [(str(thumbnail(one, desk.thumbnails)), _title(one, told)) for one in gallery]
+    return [summary(desk), shown, findings(told), undoing]
 
 
 def refresh(desk: Desk, seen: str) -> Any:
@@ -226,7 +223,7 @@ def _button(one: Finding) -> str:
     return markup.button(f"{one.fix}:{one.file}", label, said=f"{label}: {Path(one.file).name}")
 
 
-def _title(one: Shown) -> str:
-    if one.used:
-        return one.caption
-    return "(left out)" if one.is_chosen else "(no caption)"
+def _title(one: Shown, told: Sequence[Finding]) -> str:
+    """The caption, behind what is wrong with the picture."""
+    kinds = dict.fromkeys(each.kind for each in told if each.file == str(one.path))
+    return " ".join([*(f"[{kind}]" for kind in kinds), one.caption])
