@@ -23,30 +23,34 @@ from tuner.dataset import caption_files, scan, undo
 from tuner.dataset.captions import with_trigger
 from tuner.errors import Advice, RunGoingOn, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
+from tuner.export import comfyui
 from tuner.files import env_file, journal
 from tuner.files.run_folder import RunFolder, step_of
 from tuner.plan import make
 from tuner.plan.phases import Plan
 from tuner.settings.request import CaptionRequest, SampleRequest
+from tuner.settings.run import RunSettings
 from tuner.training.control import Control
 from tuner.view import RunView, State, fold, from_events, interrupted
 
 if TYPE_CHECKING:
     from tuner.export.write import ExportReport
+    from tuner.training.sending import Sent
 
 log = logging.getLogger(__name__)
 
 
-def prepare(config_dir: Path, resume: bool = True) -> Plan:
+def prepare(config_dir: Path, resume: bool = True, reading: machine.Reading | None = None) -> Plan:
     """Load, scan and plan, without a model: what `start` would execute. Raises TunerError.
 
-    Without `resume` the plan is that of a run from the start, whatever the run folder holds.
+    Without `resume` the plan is that of a run from the start, whatever the run folder holds. `reading` is of
+    the computer to plan for, by default this one.
     """
     loaded = files.load_all(files.config_folder(config_dir))
     settings = loaded.settings
     if not resume:
         settings = files.changed(settings, {"saving.resume_from_checkpoint": ""})
-    plan = make.make(settings, scan.scan(settings), machine.read())
+    plan = make.make(settings, scan.scan(settings), reading or machine.read())
     return replace(plan, notes=(*loaded.notes, *plan.notes))
 
 
@@ -189,34 +193,51 @@ class Session:
 
         `expected` is a file for inputs and the trained transformer's outputs, by which others can judge it.
         """
-        folder = RunFolder(run)
-        checkpoint = _checkpoint(folder, step)
-        settings = files.load_all(files.config_folder(run)).settings
-        if expected is not None and self.running:
-            raise TunerError(
-                "While a run is going on there is no memory for another transformer.",
-                Advice("Stop it first."),
-            )
+        if expected is not None:
+            self._refuse_beside_a_run("another transformer")
         from tuner.training import exporting
 
-        finished = exporting.Finished(settings, folder, checkpoint, step_of(checkpoint))
-        target = folder.exports if to is None else to
+        finished = exporting.Finished(*_finished(run, step))
+        target = RunFolder(run).exports if to is None else to
         if target.suffix != ".safetensors":
-            target = target / f"{folder.path.resolve().name}.safetensors"
+            target = target / f"{run.resolve().name}.safetensors"
         target.parent.mkdir(parents=True, exist_ok=True)
         report = exporting.export_adapter(finished, target, dialect, dtype)
         if expected is not None:
             exporting.write_expected(finished, expected)
         return report
 
+    def send(
+        self,
+        run: Path,
+        to: Path | None = None,
+        dtype: str = "float32",
+        step: int | None = None,
+        sample: str | None = None,
+        draw: bool = False,
+    ) -> Sent:
+        """Export a checkpoint and hand it to ComfyUI: the one found first, or the folder `to`. Without any,
+        the file lies in the run's exports, with its workflow.
+
+        `sample` names the preview that the workflow repeats; `draw` has a running ComfyUI draw it.
+        """
+        if draw:
+            self._refuse_beside_a_run("another transformer")
+        found = comfyui.installs()
+        install = found[0] if found else None
+        if to is not None:
+            named = comfyui.at(to)
+            same = (one for one in found if one.loras.resolve() == named.loras.resolve())
+            install = next(same, named)
+        from tuner.training import exporting, sending
+
+        return sending.send(exporting.Finished(*_finished(run, step)), install, dtype, sample, draw)
+
     def render(
         self, config_dir: Path, requests: Sequence[SampleRequest], adapter: Path | None = None
     ) -> Iterator[Image.Image]:
         """One picture a request, with the model and sampling settings of these five files."""
-        if self.running:
-            raise TunerError(
-                "While a run is going on there is no memory for other pictures.", Advice("Stop it first.")
-            )
+        self._refuse_beside_a_run("other pictures")
         settings = files.load_all(files.config_folder(config_dir)).settings
         from tuner.training.previews import render
 
@@ -243,6 +264,12 @@ class Session:
                     trigger = request.trigger
                     caption_files.write(step, path, with_trigger(trigger, text) if trigger else text)
                     yield number, len(wanted)
+
+    def _refuse_beside_a_run(self, what: str) -> None:
+        if self.running:
+            raise TunerError(
+                f"While a run is going on there is no memory for {what}.", Advice("Stop it first.")
+            )
 
     @property
     def undo_folder(self) -> Path:
@@ -318,6 +345,13 @@ def _view_before(plan: Plan) -> RunView:
         trigger=plan.settings.trigger,
     )
     return from_events([*events, started])
+
+
+def _finished(run: Path, step: int | None) -> tuple[RunSettings, RunFolder, Path, int]:
+    """Settings, folder, checkpoint and its step, of the newest checkpoint or that of `step`."""
+    folder = RunFolder(run)
+    checkpoint = _checkpoint(folder, step)
+    return files.load_all(files.config_folder(run)).settings, folder, checkpoint, step_of(checkpoint)
 
 
 def _checkpoint(folder: RunFolder, step: int | None) -> Path:

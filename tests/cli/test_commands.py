@@ -174,9 +174,10 @@ def test_export_without_a_checkpoint(tmp_path, call):
     assert not (tmp_path / "out").exists()
 
 
-def test_export_writes_a_file_and_says_where(tmp_path, call):
+def write_run(tmp_path):
+    """A run with a checkpoint at step 3. -> its folder"""
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     run = write_recipe(tmp_path).parent
     layer = "transformer.transformer_blocks.0.attn.to_q"
@@ -186,6 +187,27 @@ def test_export_writes_a_file_and_says_where(tmp_path, call):
         f"{layer}.alpha": torch.tensor(2.0),
     }
     save_file(adapter, write_checkpoint(run, 3) / "pytorch_lora_weights.safetensors")
+    return run
+
+
+def test_send_puts_it_into_comfyui_and_says_where(tmp_path, call):
+    run, root = write_run(tmp_path), tmp_path / "ComfyUI"
+    (root / "models" / "loras").mkdir(parents=True)
+    (root / "main.py").touch()
+    result = call("send", run, "--to", root, "--json")
+    lora = root / "models" / "loras" / "run-000003.safetensors"
+    assert result.code == 0 and lora.is_file()
+    assert (result.json["sent_to"], result.json["listed_as"]) == (str(lora), lora.name)
+    assert result.json["path"] == str(run / "exports" / lora.name) and result.json["drawn"] is None
+    said = call("send", run, "--to", root).out
+    assert "3 of 3 tensors will load" in said and "run-000003-2.safetensors" in said
+    assert call("send", run, "--to", tmp_path / "missing").code == 1
+
+
+def test_export_writes_a_file_and_says_where(tmp_path, call):
+    from safetensors.torch import load_file
+
+    run = write_run(tmp_path)
     result = call(
         "export", run, "--to", tmp_path / "new" / "cat.safetensors", "--dtype", "bfloat16", "--json"
     )

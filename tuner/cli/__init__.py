@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuner import __version__
+from tuner import __version__, presets
+from tuner.bench import BENCHMARKS
 from tuner.cli import commands, runs
 from tuner.cli.output import existing_file, explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
@@ -66,7 +67,16 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("check", "Read all files and pictures, and say what is wrong.", commands.check, (DIR,)),
-    Command("plan", "Show what a run would do and need.", commands.plan, (DIR,)),
+    Command(
+        "plan",
+        "Show what a run would do and need.",
+        commands.plan,
+        (
+            DIR,
+            _argument("--vram", type=float, metavar="GB", help="plan for a card with so much memory"),
+            _argument("--ram", type=float, metavar="GB", help="plan for a computer with so much memory"),
+        ),
+    ),
     Command(
         "dataset",
         "Show what becomes of each picture.",
@@ -114,6 +124,19 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "send",
+        "Write a run's LoRA and hand it to ComfyUI, with its picture and workflow.",
+        commands.send,
+        (
+            _argument("run", metavar="RUN", type=Path, help="the run folder"),
+            _argument("--to", metavar="FOLDER", type=Path, help="a ComfyUI, or its folder of LoRAs"),
+            _argument("--dtype", choices=catalog.DTYPES, default="float32"),
+            _argument("--step", type=int, metavar="N", help="the checkpoint; default: the newest"),
+            _argument("--sample", metavar="NAME", help="the preview that the workflow repeats"),
+            _argument("--draw", action="store_true", help="has the running ComfyUI draw it at once"),
+        ),
+    ),
+    Command(
         "sample",
         "Draw one picture.",
         commands.sample,
@@ -141,11 +164,22 @@ COMMANDS: tuple[Command, ...] = (
     Command("doctor", "Check this computer.", commands.computer),
     Command(
         "bench",
-        "Measure what the trainer adds to the bare work.",
+        "Measure speed and memory.",
         commands.bench,
         (
-            _argument("what", choices=tuple(commands.BENCHMARKS), help="what is measured"),
+            _argument("what", choices=tuple(BENCHMARKS), help="what is measured"),
             _argument("--rounds", metavar="N", type=int, default=3, help="pairs of measurements"),
+            _argument("--card", metavar="GB", type=float, help="use no more of the card than that"),
+            _argument(
+                "--random-weights", action="store_true", help="FLUX.1 in full size, without a download"
+            ),
+            _argument("--toy", action="store_true", help="tiny models: whether it all works"),
+            _argument(
+                "--preset",
+                choices=[one.name for one in presets.listed()],
+                default="48gb-bf16",
+                help="what a whole run is set to",
+            ),
         ),
     ),
 )

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tuner import bench as benchmarks
+from tuner import bench as bench_table
 from tuner import files, machine
+from tuner.bench.shared import Asked
 from tuner.cli.output import report, save_picture, tell
 from tuner.cli.progress import display
 from tuner.dataset import caption_files, counts, doctor, scan, sheet, tokens
@@ -20,7 +21,6 @@ from tuner.session import Session, prepare
 from tuner.settings import page
 from tuner.settings.request import INSTRUCTIONS, CaptionRequest, SampleRequest
 
-BENCHMARKS = {"step": benchmarks.step, "page": benchmarks.page}
 MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
 
 
@@ -42,14 +42,15 @@ def check(arguments: Namespace) -> int:
 
 
 def plan(arguments: Namespace) -> int:
-    """What `train` would do now."""
-    made = prepare(arguments.dir)
+    """What `train` would do now, here or on another computer."""
+    made = prepare(arguments.dir, reading=machine.described(arguments.vram, arguments.ram))
     record = {
         "run": str(made.folder.path),
         "num_steps": made.num_steps,
         "first_step": made.first_step,
         "resume_from": None if made.resume_from is None else str(made.resume_from),
         "phases": [asdict(phase) for phase in made.phases],
+        "levers": asdict(made.levers),
         "num_pictures": len(made.index.pictures),
         "num_left_out": len(made.index.left_out),
         "notes": made.notes,
@@ -143,6 +144,39 @@ def export(arguments: Namespace) -> int:
     return 0
 
 
+def send(arguments: Namespace) -> int:
+    """The LoRA in ComfyUI; without a ComfyUI, where to put it."""
+    sent = Session(Path.cwd()).send(
+        arguments.run,
+        arguments.to,
+        arguments.dtype,
+        arguments.step,
+        arguments.sample,
+        arguments.draw,
+    )
+    places = {
+        "path": sent.report.path,
+        "workflow": sent.workflow,
+        "picture": sent.picture,
+        "sent_to": sent.lora,
+        "drawn": sent.drawn,
+    }
+    record = {
+        **{name: None if path is None else str(path) for name, path in places.items()},
+        "listed_as": sent.listed,
+        "check": sent.report.verdict.sentence,
+        "notes": sent.notes,
+    }
+    lines = [f"Written: {sent.report.path}", sent.report.verdict.sentence, f"Workflow: {sent.workflow}"]
+    if sent.lora is None:
+        lines.append("No ComfyUI was found: copy the file into its folder models/loras, or use --to FOLDER.")
+    else:
+        lines.append(f"Sent to ComfyUI: {sent.lora}")
+    lines += [f"Drawn by ComfyUI: {sent.drawn}"] if sent.drawn else []
+    report(arguments, record, [*lines, *(f"Note: {note}" for note in sent.notes)])
+    return 0
+
+
 def sample(arguments: Namespace) -> int:
     """One picture, with an adapter or of the untuned model."""
     if arguments.adapter is not None and not arguments.adapter.is_file():
@@ -189,8 +223,15 @@ def settings(arguments: Namespace) -> int:
 
 
 def bench(arguments: Namespace) -> int:
-    """Figures as ratios, measured in one run."""
+    """Figures whose names end in their unit, with what they were measured on."""
     tell("Measuring ...")
-    record = BENCHMARKS[arguments.what](rounds=arguments.rounds)
+    asked = Asked(
+        rounds=arguments.rounds,
+        card=arguments.card,
+        toy=arguments.toy,
+        random_weights=arguments.random_weights,
+        preset=arguments.preset,
+    )
+    record = bench_table.measure(arguments.what, asked)
     report(arguments, record, [f"{name}: {value}" for name, value in record.items()])
     return 0
