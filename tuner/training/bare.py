@@ -2,7 +2,7 @@
 nothing else.
 
 It shares no code with the trainer, does the same work (encode, load, attach a LoRA, optimizer updates on
-cached latents), and prints its CPU seconds. Run as `python -m tuner.training.bare SPEC.json`.
+cached latents), and prints its CPU seconds. Run as `python -m tuner.training.bare SPEC`.
 """
 
 from __future__ import annotations
@@ -86,4 +86,4 @@ def _encoded(pipe: FluxPipeline, spec: dict[str, Any]) -> tuple[torch.Tensor, to
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))) + "\n")
+    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")
