@@ -51,8 +51,11 @@ class App:
         return self.process.returncode
 
 
-def start_app(script: str, root: Path, **environment: str) -> App:
-    """Start a script of the repository as the app, and wait for its address."""
+def start_app(script: str, root: Path, welcomed: bool = True, **environment: str) -> App:
+    """Start a script of the repository as the app, and wait for its address; not as for the first time."""
+    if welcomed:
+        (root / ".tmp").mkdir(parents=True, exist_ok=True)
+        (root / ".tmp" / "welcomed").touch()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

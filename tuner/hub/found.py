@@ -151,5 +151,12 @@ def _flavour(name: str, guided: bool) -> Flavour:
     return max(named, key=lambda one: len(one.name)) if named else usual[0]
 
 
+def lacking(repository: str, parts: Iterable[str]) -> list[str]:
+    """Those of a model's folders (`transformer`, `vae` ...) whose weights are not in the cache."""
+    index = try_to_load_from_cache(repository, "model_index.json")
+    here = Path(index).parent if isinstance(index, str) else None
+    return [part for part in parts if here is None or not any((here / part).glob("*.safetensors"))]
+
+
 def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)

@@ -98,6 +98,15 @@ class Desk:
             self.report(TunerError(wording.queue_put_aside(aside), Advice(str(error))))
             return Queue(self.session, self._begin)
 
+    def welcome(self) -> bool:
+        """Whether this is the very first start; it is only once."""
+        mark = self.draft.with_name("welcomed")
+        if mark.is_file() or self.session.runs():
+            return False
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        return True
+
     # The recipe
 
     @property

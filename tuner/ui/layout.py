@@ -19,6 +19,7 @@ from tuner import machine
 from tuner.session import Session
 from tuner.settings.fields import Spec
 from tuner.ui import (
+    base_model,
     editor,
     form,
     images_tab,
@@ -192,9 +193,7 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
     gr.Timer(SLOW_TICK_SECONDS).tick(slow, [page.seen_slowly, *looked_at], page.slow, **QUIET)
     blocks.load(lambda: tick(desk, ""), None, page.quick, **QUIET)
     blocks.load(lambda: slow_tick(desk, "", None, None), None, page.slow, **QUIET)
-    blocks.load(
-        lambda: gr.Tabs(selected="train") if desk.view.active else gr.skip(), None, page.tabs, **QUIET
-    )
+    blocks.load(lambda: first_tab(desk), None, page.tabs, **QUIET)
     blocks.load(guarded(desk, lambda: images_tab.show(desk)), None, page.images.shown, **QUIET)
     blocks.load(guarded(desk, lambda: recipe_tab.show(desk)), None, page.recipe.shown, **QUIET)
     for choice in looked_at:
@@ -204,6 +203,13 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
             page.results.slider,
             **QUIET,
         )
+
+
+def first_tab(desk: Desk) -> Any:
+    """Where the page opens: at the run that goes on; at the very first start, where everything is set up."""
+    if desk.view.active:
+        return gr.Tabs(selected="train")
+    return gr.Tabs(selected="setup") if desk.welcome() else gr.skip()
 
 
 class Acting:
@@ -298,11 +304,12 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     looked_at = [results.prompt, results.step]
     act.on(results.export.click, lambda *seen: _export(desk, *seen), looked_at, [*results])
     _earlier_runs(page, desk, act)
-    for event in (page.tab["setup"].select, page.setup.again.click):
-        act.on(event, lambda: setup_tab.show(desk), None, [page.setup.findings, page.setup.places])
-    act.on(
-        page.setup.clear.click, lambda: setup_tab.clear(desk), None, [page.setup.findings, page.setup.places]
-    )
+    setup = page.setup
+    for event in (page.tab["setup"].select, setup.again.click):
+        act.on(event, lambda: setup_tab.show(desk), None, setup.shown)
+    act.on(setup.clear.click, lambda: setup_tab.clear(desk), None, setup.shown)
+    act.slowly(setup.tried, setup.trying.click, setup_tab.try_layers, None, setup.tried)
+    _base_model(setup.model, desk, act)
 
 
 def _earlier_runs(page: Page, desk: Desk, act: Acting) -> None:
@@ -329,6 +336,27 @@ def _earlier_runs(page: Page, desk: Desk, act: Acting) -> None:
     act.on(runs.longer.click, train_on, [runs.asked, runs.steps], told)
     for event in (runs.delete.click, runs.typed.submit):
         act.on(event, delete, [runs.asked, runs.typed], told)
+
+
+def _base_model(part: base_model.BaseModelPart, desk: Desk, act: Acting) -> None:
+    """Models on this computer, access to others, and their download, which every tab shows as it goes."""
+    models, shown = base_model.Models(), [part.chosen, part.found]
+    for event in (part.look.click, part.folder.submit):
+        act.slowly(part.found, event, partial(base_model.look, desk, models), part.folder, shown)
+    act.word(part.found.click, partial(base_model.use, desk, models), shown)
+    act.on(part.practice.click, lambda: base_model.take_practice(desk, models), None, shown)
+    part.flavour.change(base_model.licence_of, part.flavour, part.licence, **QUIET)
+    for event in (part.keep.click, part.token.submit):
+        act.slowly(
+            part.ticks, event, base_model.keep_token, [part.token, part.flavour], [part.token, part.ticks]
+        )
+    act.slowly(part.ticks, part.check.click, base_model.ticks, part.flavour, part.ticks)
+    act.slowly(
+        part.progress, part.start.click, partial(base_model.start, desk, models), part.flavour, part.live
+    )
+    act.on(part.stop.click, lambda: base_model.stop(models), None, part.live)
+    part.timer.tick(lambda: base_model.progress(models), None, part.live, **QUIET)
+    act.page.tab["setup"].select(lambda: base_model.progress(models), None, part.live, **QUIET)
 
 
 def _say(ask: Callable[[], None], sentence: str) -> None:

@@ -11,9 +11,11 @@ import gradio as gr
 
 import tuner
 from tuner import machine
+from tuner.export import comfyui
 from tuner.machine import GB, Finding
-from tuner.quantization import store_folder
-from tuner.ui import markup, wording
+from tuner.quantization import store_folder, tried
+from tuner.ui import base_model, markup, wording
+from tuner.ui.base_model import BaseModelPart
 from tuner.ui.desk import Desk
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "gradio")
@@ -22,21 +24,64 @@ PACKAGES = ("torch", "diffusers", "transformers", "peft", "gradio")
 class SetupTab(NamedTuple):
     findings: gr.HTML
     again: gr.Button
+    trying: gr.Button
+    tried: gr.HTML
+    model: BaseModelPart
+    comfyui: gr.HTML
     places: gr.HTML
     clear: gr.Button
 
+    @property
+    def shown(self) -> list[gr.HTML]:
+        """What `show` fills."""
+        return [self.findings, self.model.chosen, self.comfyui, self.places]
+
 
 def build() -> SetupTab:
+    _step("welcome", "", wording.WELCOME)
+    _step("step-1", "1. Your computer")
     findings = markup.region("doctor")
-    again = gr.Button("Check again", size="sm", scale=0, min_width=140)
+    with gr.Row():
+        again = gr.Button("Check again", size="sm", scale=0, min_width=140)
+        trying = gr.Button("Try quantized layers", size="sm", scale=0, min_width=180)
+    tried_layers = markup.region("tried")
+    _step("step-2", "2. Base model")
+    model = base_model.build()
+    _step("step-3", "3. ComfyUI")
+    found = markup.region("comfyui")
+    _step("about", "About")
     places = markup.region("places")
     clear = gr.Button("Clear the kept weights", size="sm", scale=0, min_width=200)
-    return SetupTab(findings, again, places, clear)
+    return SetupTab(findings, again, trying, tried_layers, model, found, places, clear)
+
+
+def _step(name: str, title: str, said: str = "") -> None:
+    heading = f"<h2>{markup.text(title)}</h2>" if title else ""
+    markup.region(name, value=heading + (markup.quiet(said) if said else ""))
 
 
 def show(desk: Desk) -> list[str]:
-    """The doctor's table, then versions, places and the kept weights."""
-    return [doctor(machine.doctor(desk.session.root)), _versions() + _places(desk) + kept_weights()]
+    """The values of `SetupTab.shown`: the doctor's table, the model, ComfyUI, then versions and places."""
+    about = _versions() + _places(desk) + kept_weights()
+    return [doctor(machine.doctor(desk.session.root)), base_model.chosen(desk), installs(), about]
+
+
+def try_layers() -> str:
+    """Quantized layers, computed for real; takes some seconds."""
+    return doctor(tried.findings(), "Quantized layers")
+
+
+def installs() -> str:
+    """Every ComfyUI on this computer, with its folder for LoRAs."""
+    found = comfyui.installs()
+    if not found:
+        return markup.quiet(wording.COMFYUI_NONE)
+    rows = (
+        [markup.text(one.title), f"<code>{markup.text(one.loras)}</code>", markup.text(one.address or "–")]
+        for one in found
+    )
+    table = markup.table("Found on this computer", ("Program", "Folder for LoRAs", "Running at"), rows)
+    return table + markup.quiet(wording.COMFYUI_FOUND)
 
 
 def clear(desk: Desk) -> list[str]:
@@ -51,7 +96,7 @@ def kept_weights() -> str:
     return f"<p>{markup.text(wording.KEPT_WEIGHTS)} {kept}.</p>"
 
 
-def doctor(findings: tuple[Finding, ...]) -> str:
+def doctor(findings: tuple[Finding, ...], title: str = "What this computer has") -> str:
     rows = (
         (
             f'<span class="state {one.state}">{wording.FINDINGS[one.state]}</span>',
@@ -60,7 +105,7 @@ def doctor(findings: tuple[Finding, ...]) -> str:
         )
         for one in findings
     )
-    return markup.table("Your computer", ("State", "What", "Finding"), rows)
+    return markup.table(title, ("State", "What", "Finding"), rows)
 
 
 def _versions() -> str:

@@ -62,6 +62,22 @@ QUEUE_GOES = "One run after the other; a run that fails does not stop the rest."
 MORE_HELP = "Steps in all, those already made included."
 DELETE_HELP = "Type the name of the run. Its folder goes with all samples, checkpoints and exports in it."
 
+LOOK_HELP = "ComfyUI, Forge, Downloads and the Hugging Face cache are looked through in any case."
+NOTHING_FOUND = "No FLUX.1 model was found in the usual places. Name its folder above, or download it below."
+TOKEN_HELP = "From huggingface.co/settings/tokens, for reading. Only the Hugging Face library keeps it."
+LICENCE = "First accept the licence, logged in there, once:"
+DOWNLOADS = {
+    "running": "Downloading:",
+    "stopped": "Paused; press Download to go on:",
+    "failed": "The download stopped:",
+    "done": "Everything is here:",
+}
+COMFYUI_NONE = (
+    "No ComfyUI was found in the usual places; the file of a LoRA can be downloaded on the Results tab."
+)
+COMFYUI_FOUND = "LoRAs can be sent there from the Results tab."
+WELCOME = "Three steps, from top to bottom; then drop your pictures on the Images tab."
+
 STATES = {
     "idle": "No run",
     "running": "Running",
@@ -150,6 +166,10 @@ def put_aside(folder: Path) -> str:
 
 def queue_put_aside(file: Path) -> str:
     return f"The list of waiting runs could not be read; it was moved to '{file}', and a new one was begun."
+
+
+def still_missing(repository: str, parts: Sequence[str]) -> str:
+    return f"Not here yet: {', '.join(parts)} of '{repository}'. Download them below, or a run will."
 
 
 def waits(run: str) -> str:
