@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +72,14 @@ def read(folder: Path | None = None) -> Reading:
         page_file_gb=psutil.swap_memory().total / GB,
         **_read_gpu(),
     )
+
+
+def described(vram_gb: float | None, ram_gb: float | None) -> Reading:
+    """This computer as if it had so much memory, all of the card's free; None leaves it as it is."""
+    here = read()
+    if vram_gb is not None:
+        here = replace(here, vram_total_gb=vram_gb, vram_used_gb=0.0, gpu_name=f"card with {vram_gb:g} GB")
+    return here if ram_gb is None else replace(here, ram_total_gb=ram_gb, ram_used_gb=0.0)
 
 
 def release_freed_memory() -> None:

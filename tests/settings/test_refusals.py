@@ -39,6 +39,9 @@ def of(*datasets: ImageDataset) -> RunSettings:
     return replace(GOOD, datasets=datasets)
 
 
+COMPILED = with_("optimization", dynamo_backend="inductor")
+
+
 def sentence(problem: Problem) -> None:
     assert re.fullmatch(r"\S.*[.?]", problem.message)
     assert not re.search(r"[.?] [A-Z](?!id you mean)", problem.message), "that is two sentences"
@@ -82,6 +85,10 @@ EXAMPLES: list[tuple[Callable[..., Any], RunSettings]] = [
     (optimization._optimizer_options, with_("optimization", optimizer_config="weight_dcay=0.1")),
     (optimization._optimizer_options, with_("optimization", optimizer_config="nothing")),
     (optimization._last_rate, with_("optimization", lr_scheduler="linear", lr_end=1.0)),
+    *(
+        (optimization._compiled_blocks, replace(COMPILED, memory=replace(GOOD.memory, **streamed)))
+        for streamed in ({"musubi_blocks_to_swap": 3}, {"enable_group_offload": True})
+    ),
     (objective._schedules, with_("objective", flow_use_uniform_schedule=True, flow_use_beta_schedule=True)),
     (objective._levels, with_("objective", flow_custom_timesteps=(2000,))),
     (objective._levels, with_("objective", flow_cubic_schedule_weights=(0, 0))),

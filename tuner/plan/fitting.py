@@ -64,14 +64,18 @@ def choose(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Leve
     return with_streamed(levers, blocks, fewest)
 
 
+def for_pictures(settings: RunSettings, machine: Reading) -> Levers:
+    """As `choose`, for a transformer that only draws."""
+    return choose(settings, DatasetIndex(()), machine)
+
+
 def _filled(
     settings: RunSettings, levers: Levers, blocks: tuple[str, ...], fits: Callable[[Levers], bool]
 ) -> Levers:
     """With as many blocks as possible remembered: the last ones, which the backward pass is through with
     before any other is computed again.
     """
-    memory = settings.memory
-    if memory.checkpointing_fill == "never" or (memory.gradient_checkpointing_interval or 1) > 1:
+    if settings.memory.checkpointing_fill == "never" or levers.checkpointed != blocks:
         return levers
     numbers = range(1, len(levers.checkpointed) + 1)
     most = bisect_left(numbers, True, key=lambda number: not fits(_remembering(levers, blocks, number)))
@@ -122,7 +126,8 @@ def smallest_change(settings: RunSettings, index: DatasetIndex, machine: Reading
     for change in _changes(settings):
         changed = files.changed(settings, change)
         needs = forecast(changed, index, machine, choose(changed, index, machine)).values()
-        if all(one.vram_gb <= room and one.ram_gb <= machine.ram_total_gb for one in needs):
+        ram = MARGIN * machine.ram_total_gb
+        if all(one.vram_gb <= room and one.ram_gb <= ram for one in needs):
             return change
     return None
 

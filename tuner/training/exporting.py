@@ -13,16 +13,18 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tuner import machine
 from tuner.errors import ModelMissing
 from tuner.export.cover import cover
 from tuner.export.metadata import metadata
 from tuner.export.place import free_name
 from tuner.export.workflow import header
 from tuner.export.write import ExportReport, export, write_tensors
-from tuner.files import five, journal
+from tuner.files import changed, five, journal
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
+from tuner.plan import fitting
 from tuner.settings.run import RunSettings
 from tuner.training.drawing import Scene, scene
 from tuner.training.hardware import find_hardware, free_memory
@@ -80,7 +82,8 @@ def write_expected(finished: Finished, to: Path) -> Path:
     """
     settings = finished.settings
     hardware = replace(find_hardware(settings, lambda event: None), dtype=torch.float32)
-    transformer, adapter = load_with_adapter(settings, hardware)
+    levers = fitting.for_pictures(changed(settings, {"model.mixed_precision": "no"}), machine.read())
+    transformer, adapter = load_with_adapter(settings, hardware, levers)
     adapter.load(load_file(finished.checkpoint / finished.file))
     transformer.eval()
     inputs = {name: value.to(hardware.device) for name, value in _inputs(transformer.config).items()}

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tuner import machine
 from tuner.adapters.adapter import Adapter
 from tuner.dataset.decoding import decode
 from tuner.errors import Advice, TunerError
@@ -22,7 +23,7 @@ from tuner.flux.denoise import CPU, RealGuidance, denoise, initial_noise, sampli
 from tuner.flux.kontext import reference_size
 from tuner.flux.modulation import Asked, foreseen
 from tuner.flux.objective import Conditions
-from tuner.plan import sources
+from tuner.plan import fitting, sources
 from tuner.plan.phases import Plan
 from tuner.settings import flavours
 from tuner.settings.request import SampleRequest
@@ -220,10 +221,11 @@ def render(
             Advice("Choose the flavour kontext.", {"model.model_flavour": "kontext"}),
         )
     hardware, caches = find_hardware(settings, silent), open_caches(settings)
+    levers = fitting.for_pictures(settings, machine.read())
     if missing := caches.missing_texts(sources.preview_texts(settings, requests)):
-        for _ in encode_texts(settings, missing, caches, hardware):
+        for _ in encode_texts(settings, missing, caches, hardware, levers.text_by_layer):
             pass
-    transformer, attached = load_with_adapter(settings, hardware)
+    transformer, attached = load_with_adapter(settings, hardware, levers)
     if settings.adapter.assistant_lora_inference_strength:
         attach_assistant(settings, transformer, hardware)
     sampler = open_sampler(settings, transformer, attached, caches, hardware)

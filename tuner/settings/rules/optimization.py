@@ -75,4 +75,20 @@ def _last_rate(settings: RunSettings) -> Iterator[Problem]:
         )
 
 
-RULES: tuple[Rule, ...] = (_duration, _betas, _optimizer_options, _last_rate)
+def _compiled_blocks(settings: RunSettings) -> Iterator[Problem]:
+    """Their weights are part of what was compiled."""
+    memory = settings.memory
+    if settings.optimization.dynamo_backend == "no":
+        return
+    if memory.musubi_blocks_to_swap or memory.enable_group_offload:
+        key = "musubi_blocks_to_swap" if memory.musubi_blocks_to_swap else "enable_group_offload"
+        yield problem(
+            f"memory.{key}",
+            getattr(memory, key),
+            f"'{key}' moves blocks between card and memory, and compiled blocks ('dynamo_backend') stay "
+            "where they are; do without one of the two.",
+            {"optimization.dynamo_backend": "no"},
+        )
+
+
+RULES: tuple[Rule, ...] = (_compiled_blocks, _duration, _betas, _optimizer_options, _last_rate)
