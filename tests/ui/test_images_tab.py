@@ -53,6 +53,16 @@ def test_odd_pictures_are_named(desk, pictures) -> None:
     assert "Worth a look" in left_out and "read as cp1252" in left_out
 
 
+def test_nothing_is_looked_at_twice(desk, pictures) -> None:
+    images_tab.use_folder(desk, str(pictures))
+    scanned, findings = desk.scanned(), desk.findings()
+    desk.change({"optimization.learning_rate": 1e-3, "sampling.validation_seed": 1})
+    images_tab.show(desk)
+    assert desk.scanned() is scanned and desk.findings() is findings
+    desk.look_again()
+    assert desk.scanned() is not scanned and desk.findings() == findings
+
+
 def test_the_trigger_word_is_kept(desk) -> None:
     assert images_tab.use_trigger(desk, "zorg")[2]["value"] == "zorg"
     assert desk.settings.trigger == "zorg"

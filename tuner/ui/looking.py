@@ -22,7 +22,8 @@ class Looking:
 
     def scanned(self, settings: RunSettings) -> Sequence[Scanned]:
         """Raises SettingsInvalid where a folder is missing."""
-        key = (settings.datasets, settings.dataset, settings.optimization)
+        learning = settings.optimization
+        key = (settings.datasets, settings.dataset, learning.train_batch_size, learning.seed)
         with self._one_at_a_time:
             if self._seen is None or self._seen[0] != key:
                 self._seen = (key, scan.look(settings))
