@@ -30,7 +30,7 @@ WARM_STEPS = 3
 
 
 class Measured:
-    """Hears the events of a run, and notes the peaks of each phase when the next one begins."""
+    """Hears the events of a run, and notes the peaks of each phase, those of previews apart."""
 
     def __init__(self, plan: Plan) -> None:
         self._forecast = {phase.name: phase for phase in plan.phases}
@@ -41,9 +41,11 @@ class Measured:
     def hear(self, event: Event) -> None:
         if isinstance(event, PhaseStarted):
             self.end_phase()
-            self._begin(event.name)
+            self._phase = event.name
+            _begin_anew()
         if isinstance(event, SampleReady):
             self._note("with_previews_")
+            _begin_anew()
         if isinstance(event, StepDone):
             self.seconds.append(event.seconds)
             self._note("")
@@ -52,22 +54,19 @@ class Measured:
         if self._phase and self._phase != "train":
             self._note("")
 
-    def _begin(self, name: str) -> None:
-        self._phase = name
-        reset_peak()
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-
-    def _note(self, prefix: str) -> None:
-        """The first note of a kind stands: a preview raises the peak of what comes after it."""
-        name = f"{self._phase}_{prefix}"
+    def _note(self, what: str) -> None:
+        now = {"host": round(peak() / 1e9, 3), "vram": round(_vram(), 3)}
         need = self._forecast[self._phase]
-        if prefix == "" and self._phase == "train" and "train_with_previews_peak_host_gb" in self.figures:
-            return
-        self.figures[f"{name}peak_host_gb"] = round(peak() / 1e9, 3)
-        self.figures[f"{name}peak_vram_gb"] = round(_vram(), 3)
-        self.figures[f"{self._phase}_forecast_host_gb"] = round(need.ram_gb, 3)
-        self.figures[f"{self._phase}_forecast_vram_gb"] = round(need.vram_gb, 3)
+        for memory, forecast in (("host", need.ram_gb), ("vram", need.vram_gb)):
+            name = f"{self._phase}_{what}peak_{memory}_gb"
+            self.figures[name] = max(now[memory], self.figures.get(name, 0.0))
+            self.figures[f"{self._phase}_forecast_{memory}_gb"] = round(forecast, 3)
+
+
+def _begin_anew() -> None:
+    reset_peak()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -36,14 +36,15 @@ def ahead(
     work: Callable[[T], R], items: Sequence[T], group: int = 1, here: bool = False
 ) -> Iterator[Iterator[R]]:
     """`work(item)` of each item, in order, made ahead of the one who takes them; a process is given `group`
-    items at a time. In this process where it is to be `here`, or there is but one core or item.
+    items at a time. By a thread of this one where it is to be `here`, or there is but one core or item.
     """
     num_workers = min(os.cpu_count() or 1, MOST_WORKERS, len(items))
+    pool: Executor
     if here or num_workers < 2:
-        yield map(work, items)
-        return
-    # Spawned, not forked: the page's process has threads, and a worker shall know nothing of it.
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _leave_ctrl_c_to_the_parent)
+        pool, num_workers = ThreadPoolExecutor(1), 1
+    else:
+        # Spawned, not forked: the page's process has threads, and a worker shall know nothing of it.
+        pool = ProcessPoolExecutor(num_workers, get_context("spawn"), _leave_ctrl_c_to_the_parent)
     try:
         groups = [items[start : start + group] for start in range(0, len(items), group)]
         yield chain.from_iterable(_in_order(pool, work, groups, _WAITING * num_workers))
