@@ -234,7 +234,7 @@ class Session:
         return sending.send(exporting.Finished(*_finished(run, step)), install, dtype, sample, draw)
 
     def strengths(self, run: Path, sample: str | None = None, step: int | None = None) -> Path:
-        """Draw a sample of a checkpoint at several strengths, side by side. -> the picture in the run's exports"""
+        """Draw a sample of a checkpoint at several strengths. -> the picture, in the run's exports"""
         with self._alone("Pictures are being drawn."):
             from tuner.training import exporting, strip
 

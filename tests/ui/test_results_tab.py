@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tuner.export.check import Verdict
+from tuner.export.comfyui import Install
+from tuner.export.write import ExportReport
+from tuner.training.sending import Sent
 from tuner.ui import results_tab, wording
 
 
@@ -22,10 +26,10 @@ def test_no_pair_while_something_is_missing(finished) -> None:
 
 
 def test_the_file_of_a_finished_run_is_offered(finished) -> None:
-    *_, export, exported, download = results_tab.show(finished, None, None)
-    assert all(word in exported for word in (wording.EXPORTED, "practice-000006.safetensors", "sks"))
-    assert download["visible"] and Path(download["value"]).is_file()
-    assert export["interactive"]
+    shown = results_tab.ResultsTab(*results_tab.show(finished, None, None))
+    assert all(word in shown.exported for word in (wording.EXPORTED, "practice-000006.safetensors", "sks"))
+    assert shown.download["visible"] and Path(shown.download["value"]).is_file()
+    assert shown.export["interactive"] and shown.compare["interactive"]
 
 
 def test_what_the_user_looks_at_stays(finished) -> None:
@@ -39,3 +43,29 @@ def test_before_the_first_checkpoint_there_is_nothing_to_export(desk) -> None:
     shown = results_tab.show(desk, None, None)
     assert wording.NO_CHECKPOINT in shown[5]
     assert not shown[4]["interactive"] and not shown[6]["visible"]
+
+
+def sent(finished, install: Install | None) -> Sent:
+    file = results_tab.newest_export(finished.folder)
+    report = ExportReport(file, "comfyui", 3, Verdict(3, 1, 1, False))
+    lora = install.loras / file.name if install else None
+    return Sent(report, file.with_suffix(".json"), None, install, lora, file.name, ("Use it at 1.0 only.",))
+
+
+def test_what_was_sent_says_where_it_lies_and_what_comes_next(finished, tmp_path) -> None:
+    finished.sent = sent(finished, Install("ComfyUI portable", tmp_path, tmp_path / "loras"))
+    card = results_tab.ResultsTab(*results_tab.show(finished, None, None)).exported
+    said = ("3 of 3 tensors will load", "ComfyUI portable", str(tmp_path / "loras"), "sidebar", "1.0 only")
+    assert all(words in card for words in said)
+
+
+def test_without_a_comfyui_the_card_says_where_to_put_it(finished) -> None:
+    finished.sent = sent(finished, None)
+    card = results_tab.ResultsTab(*results_tab.show(finished, None, None)).exported
+    assert "3 of 3 tensors will load" in card and "models/loras" in card and "Sent to" not in card
+
+
+def test_the_chosen_strength_stays_with_the_run(finished) -> None:
+    assert results_tab.ResultsTab(*results_tab.show(finished, None, None)).strength["value"] == 1.0
+    finished.choose_strength(0.85)
+    assert results_tab.ResultsTab(*results_tab.show(finished, None, None)).strength["value"] == 0.85

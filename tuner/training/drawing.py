@@ -82,14 +82,14 @@ def scene(
 
 def _sample(folder: RunFolder, step: int, name: str | None) -> Sample | None:
     events = journal.read(folder.events)[0] if folder.events.is_file() else []
-    samples = [one for one in from_events(events).samples if 0 < one.step <= step]
+    samples = [one for one in from_events(events).samples if one.step]
     if name is not None:
         named = [one for one in samples if one.name == name]
         if not named:
             names = ", ".join(dict.fromkeys(one.name for one in samples)) or "none"
             raise TunerError(f"This run has no sample '{name}'.", Advice(f"It has: {names}."))
-        return named[-1]
-    newest = max((one.step for one in samples), default=None)
+        return next((one for one in reversed(named) if one.step <= step), named[0])
+    newest = max((one.step for one in samples if one.step <= step), default=None)
     return next((one for one in samples if one.step == newest), None)
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -21,6 +22,7 @@ from tuner.dataset.doctor import Finding
 from tuner.dataset.index import DatasetIndex
 from tuner.dataset.scan import Scanned
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
+from tuner.files import choice
 from tuner.files.run_folder import RunFolder
 from tuner.plan import make, memory
 from tuner.plan.phases import Plan
@@ -32,6 +34,9 @@ from tuner.ui.captioning import Captioning
 from tuner.ui.history import History
 from tuner.ui.looking import Looking
 from tuner.view import RunView
+
+if TYPE_CHECKING:
+    from tuner.training.sending import Sent
 
 MARK = "preset.txt"
 
@@ -48,6 +53,8 @@ class Desk:
         self.inbox = session.root / "pictures"
         self.folder: RunFolder | None = None
         self.trouble: TunerError | None = None
+        self.sent: Sent | None = None
+        self.strip: Path | None = None
         self._lock = threading.RLock()
         self._settings: RunSettings | None = None
         self._preset_settings: RunSettings | None = None
@@ -296,6 +303,7 @@ class Desk:
         """From now on the page shows this run."""
         gr.set_static_paths([folder.samples, folder.exports])
         self.folder, self.trouble = folder, None
+        self.sent = self.strip = None
         self._dismissed = False
         self._edits += 1
 
@@ -338,13 +346,38 @@ class Desk:
         self.session.stop()
         self._edits += 1
 
-    def export(self) -> Path:
-        """Write the newest checkpoint of the run on the page as a LoRA for ComfyUI; returns the file."""
+    def send(self, to: str, sample: str | None) -> Sent:
+        """Export the newest checkpoint of the run on the page, and hand it to the ComfyUI that is found, or
+        to the folder `to`; `sample` is the one that its workflow repeats.
+        """
+        folder = Path(to.strip()) if to.strip() else None
+        self.sent = self.session.send(self._shown_run().path, folder, sample=self._drawn(sample))
+        self._num_exports += 1
+        return self.sent
+
+    def strengths(self, sample: str | None) -> Path:
+        """The picture of a sample at several strengths."""
+        self.strip = self.session.strengths(self._shown_run().path, self._drawn(sample))
+        self._num_exports += 1
+        return self.strip
+
+    def strength(self) -> float:
+        """That of the exports of the run on the page."""
+        chosen = choice.strength(self.folder) if self.folder else None
+        return 1.0 if chosen is None else chosen
+
+    def choose_strength(self, value: float) -> None:
+        choice.choose_strength(self._shown_run(), value)
+        self._num_exports += 1
+
+    def _drawn(self, sample: str | None) -> str | None:
+        """Its name, if the training has drawn it and not the untrained model alone."""
+        return sample if any(one.name == sample and one.step for one in self.view.samples) else None
+
+    def _shown_run(self) -> RunFolder:
         if self.folder is None:
             raise TunerError("There is no run to export.", Advice("Open one on the Runs tab, or start one."))
-        report = self.session.export(self.folder.path)
-        self._num_exports += 1
-        return Path(report.path)
+        return self.folder
 
     # Trouble
 

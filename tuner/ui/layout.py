@@ -302,7 +302,10 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     act.on(train.sample.click, lambda: _say(desk.session.sample_now, wording.SAMPLING))
     act.on(train.save.click, lambda: _say(desk.session.save_now, wording.SAVING))
     looked_at = [results.prompt, results.step]
-    act.on(results.export.click, lambda *seen: _export(desk, *seen), looked_at, [*results])
+    sent = [*looked_at, results.folder]
+    act.slowly(results.exported, results.export.click, partial(_send, desk), sent, [*results])
+    act.slowly(results.strip, results.compare.click, partial(_compare, desk), looked_at, [*results])
+    act.on(results.strength.release, desk.choose_strength, results.strength)
     _earlier_runs(page, desk, act)
     setup = page.setup
     for event in (page.tab["setup"].select, setup.again.click):
@@ -364,6 +367,11 @@ def _say(ask: Callable[[], None], sentence: str) -> None:
     gr.Info(sentence)
 
 
-def _export(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
-    desk.export()
+def _send(desk: Desk, prompt: str | None, step: str | None, folder: str) -> list[Any]:
+    desk.send(folder, prompt)
+    return results_tab.show(desk, prompt, step)
+
+
+def _compare(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
+    desk.strengths(prompt)
     return results_tab.show(desk, prompt, step)

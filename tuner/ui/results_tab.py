@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
@@ -11,6 +11,9 @@ from tuner.files.run_folder import RunFolder
 from tuner.ui import markup, wording
 from tuner.ui.desk import Desk
 from tuner.view import RunView, Sample
+
+if TYPE_CHECKING:
+    from tuner.training.sending import Sent
 
 NEWEST = "newest"
 
@@ -23,6 +26,10 @@ class ResultsTab(NamedTuple):
     export: gr.Button
     exported: gr.HTML
     download: gr.DownloadButton
+    strength: gr.Slider
+    compare: gr.Button
+    strip: gr.HTML
+    folder: gr.Textbox
 
 
 def build() -> ResultsTab:
@@ -46,11 +53,24 @@ def build() -> ResultsTab:
             exported = markup.region("exported")
             export = gr.Button("Export for ComfyUI", variant="primary", interactive=False)
             download = gr.DownloadButton("Download the file", visible=False)
-    return ResultsTab(title, prompt, step, slider, export, exported, download)
+            with gr.Accordion("Strength and folder", open=False):
+                strength = gr.Slider(
+                    0.0, 2.0, 1.0, step=0.05, label="Strength", info=wording.STRENGTH_HELP, interactive=True
+                )
+                folder = gr.Textbox(
+                    label="ComfyUI folder", info=wording.SEND_HELP, placeholder="found by itself"
+                )
+                compare = gr.Button("Compare strengths", size="sm", interactive=False)
+    strip = markup.region("strengths")
+    return ResultsTab(
+        title, prompt, step, slider, export, exported, download, strength, compare, strip, folder
+    )
 
 
 def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
-    """The values of `ResultsTab`, keeping what the user looks at; `step` is a number as text, or `NEWEST`."""
+    """The values of `ResultsTab`, keeping what the user looks at and types; `step` is a number as text, or
+    `NEWEST`.
+    """
     view = desk.view
     titles = wording.titles(view.samples)
     steps = [str(number) for number in sorted({s.step for s in view.samples if s.step}, reverse=True)]
@@ -66,8 +86,12 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
         ),
         pair(view, prompt, step),
         gr.update(interactive=has_checkpoint),
-        exported(file, view.trigger) if file else markup.quiet(wording.to_export(has_checkpoint)),
+        exported(file, view.trigger, desk.sent) if file else markup.quiet(wording.to_export(has_checkpoint)),
         gr.update(value=str(file) if file else None, visible=file is not None),
+        gr.update(value=desk.strength(), interactive=desk.folder is not None),
+        gr.update(interactive=has_checkpoint and not view.active),
+        strip(desk.strip) if desk.strip else "",
+        gr.skip(),
     ]
 
 
@@ -91,16 +115,26 @@ def newest_export(folder: RunFolder | None) -> Path | None:
     return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def exported(file: Path, trigger: str) -> str:
-    """The card of a finished file: where it lies and what to type."""
+def exported(file: Path, trigger: str, sent: Sent | None = None) -> str:
+    """The card of a finished file: where it lies, what to type, and, once it was sent, what came of that."""
     pairs = [("File", file.name), ("Size", f"{file.stat().st_size / 1e6:.1f} MB")]
     if trigger:
         pairs.append(("Trigger word", trigger))
-    path = f'<p class="path"><code>{markup.text(file.resolve())}</code></p>'
+    place, lines = file, [wording.WHERE_TO_PUT]
+    if sent is not None and sent.report.path == file:
+        if sent.lora and sent.install:
+            pairs.append(("Sent to", sent.install.title))
+            place, lines = sent.lora, [wording.NEXT_STEPS] if sent.install.root else []
+        lines = [sent.report.verdict.sentence, *lines, *sent.notes]
+    path = f'<p class="path"><code>{markup.text(place.resolve())}</code></p>'
     return (
         f'<div class="file" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}{path}'
-        f"{markup.quiet(wording.WHERE_TO_PUT)}</div>"
+        f"{''.join(map(markup.quiet, lines))}</div>"
     )
+
+
+def strip(picture: Path) -> str:
+    return markup.picture(picture, wording.STRIP_HELP) + markup.quiet(wording.STRIP_HELP)
 
 
 def _title(view: RunView) -> str:

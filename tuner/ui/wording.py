@@ -36,6 +36,13 @@ AS_PRESET = "Everything is as the preset has it."
 APPLIED = "The recipe is changed. Press Start training on the Recipe tab."
 EXPORTED = "Your LoRA is ready."
 WHERE_TO_PUT = "Put it into ComfyUI's folder models/loras, and use the trigger word in your prompt."
+SEND_HELP = "Leave it empty for the ComfyUI on this computer; or name its folder, or any other one."
+STRENGTH_HELP = "How strongly the LoRA acts in the workflow that goes with it."
+STRIP_HELP = "One sample, at strengths from 0.4 to 1.2. Choose the best with the slider."
+NEXT_STEPS = (
+    "In ComfyUI press R, then open the workflow of this name in the sidebar, or drop the picture beside the "
+    "LoRA on the page."
+)
 EXPORT_HELP = "Export writes the newest checkpoint as one file that ComfyUI loads."
 NO_RESULTS = "Nothing to compare yet. Start a run, or open an earlier one on the Runs tab."
 NAME_HELP = "Its folder in runs/ and the name of its file."
