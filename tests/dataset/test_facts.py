@@ -120,6 +120,15 @@ def test_a_small_folder_leaves_no_trace(tmp_path: Path) -> None:
     assert not (tmp_path / "set.json").exists()
 
 
+def test_a_few_files_are_opened_once_in_a_process(tmp_path: Path, examined: list[str]) -> None:
+    files = sorted(pictures(tmp_path / "set", "a.png", "b.png").iterdir())
+    first = facts_of(files, tmp_path / "set.json")
+    Image.new("RGB", LANDSCAPE, "white").save(files[1])
+    second = facts_of(files, tmp_path / "set.json")
+    assert examined == ["a.png", "b.png", "b.png"]
+    assert second[files[0]] == first[files[0]] and second[files[1]] != first[files[1]]
+
+
 def test_a_scan_remembers_beside_the_other_caches(many: list[Path], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     asked = settings(dataset(tmp_path / "set"), cache_dir=str(cache))

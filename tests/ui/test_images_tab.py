@@ -89,9 +89,9 @@ def test_pictures_without_captions_are_shown_though_no_run_could_use_them(desk, 
     summary, gallery, found = images_tab.use_folder(desk, str(pictures))[3:6]
     assert 'role="alert"' in summary and "can be used" in summary
     assert [title for _, title in gallery] == ["[no caption] "] * 5
-    assert found.count("Use its name as caption") == 10, (
-        "each button says it, with its name for screen readers"
-    )
+    assert found.count('data-act="write caption:/') == 5 and "Use its name as caption: all 5" in found
+    assert "5 images" in images_tab.mend(desk, "write caption:")[3]
+    assert images_tab.undo(desk, "")[6]["interactive"] is False and not list(pictures.glob("*.txt"))
 
 
 def test_a_fix_of_the_doctor_and_its_undo(desk, pictures) -> None:

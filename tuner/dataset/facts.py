@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -48,17 +49,23 @@ class Facts:
 
 def facts_of(files: Sequence[Path], memory: Path) -> dict[Path, Facts | str]:
     """The facts of each file; of a file that did not change since they were written to the file `memory`,
-    those that stand there. A few files are read anew each time.
+    those that stand there. What a few files say is kept in this process alone.
     """
-    if are_few(files):
-        return {path: examine(path) for path in files}
     stamps = {path: _stamp(path) for path in files}
+    if are_few(files):
+        return {path: _recent(path, stamp) if stamp else examine(path) for path, stamp in stamps.items()}
     known = _remembered(memory, stamps)
     unknown = [path for path in files if path not in known]
     found: dict[Path, Facts | str] = {**known, **dict(zip(unknown, _examined(unknown), strict=True))}
     if unknown:
         _remember(memory, found, stamps)
     return found
+
+
+@lru_cache(maxsize=5 * workers.FEW_FILES)
+def _recent(path: Path, _: Stamp) -> Facts | str:
+    """After an edited caption the pictures beside it need not be decoded again."""
+    return examine(path)
 
 
 def examine(path: Path) -> Facts | str:

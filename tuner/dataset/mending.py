@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,15 @@ class Fix:
     do: Callable[[Step, Path, Rules], object]
 
 
-def mend(finding: Finding, rules: Rules, history: Path) -> None:
-    """Does what the finding's fix says; `rules` are those of its dataset, `history` is for `undo`."""
-    path = Path(finding.file)
-    fix = FIXES[finding.fix]
-    fix.do(undo.begin(history, f"{fix.label}: {path.name}"), path, rules)
+def mend(findings: Sequence[Finding], rules: Mapping[str, Rules], history: Path) -> None:
+    """Does what the fix of these findings says, which is the same for all, as one step of `history`; `rules`
+    by the name of the dataset.
+    """
+    fix = FIXES[findings[0].fix]
+    which = Path(findings[0].file).name if len(findings) == 1 else f"{len(findings)} pictures"
+    step = undo.begin(history, f"{fix.label}: {which}")
+    for one in findings:
+        fix.do(step, Path(one.file), rules[one.dataset])
 
 
 def _leave_out(step: Step, picture: Path, rules: Rules) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from tuner.dataset import mending
+from tuner.dataset import doctor, mending
 from tuner.dataset.doctor import Finding
 from tuner.errors import TunerError
 from tuner.ui import editor, form, markup, pictures, wording
@@ -213,7 +214,17 @@ def _table(title: str, found: Sequence[Finding]) -> str:
         (markup.text(one.file), f"{markup.text(one.sentence)} {_button(one)}") for one in found[:MAX_FINDINGS]
     ]
     more = markup.quiet(f"And {len(found) - MAX_FINDINGS} more.") if len(found) > MAX_FINDINGS else ""
-    return markup.table(title, ("File", "What"), rows) + more if rows else ""
+    return markup.table(title, ("File", "What"), rows) + more + _buttons_for_all(found) if rows else ""
+
+
+def _buttons_for_all(found: Sequence[Finding]) -> str:
+    """For what is safe to do without a look at each."""
+    numbers = Counter(one.fix for one in found if one.fix in doctor.CAPTION_FIXES)
+    return "".join(
+        markup.button(f"{fix}:", f"{mending.FIXES[fix].label}: all {number}")
+        for fix, number in numbers.items()
+        if number > 1
+    )
 
 
 def _button(one: Finding) -> str:

@@ -75,22 +75,22 @@ def save_caption(desk: Desk, one: Shown, text: str) -> bool:
 
 
 def mend(desk: Desk, fix: str, file: str) -> None:
-    """Carries out what the doctor proposed for a file."""
-    for one in desk.findings():
-        if (one.fix, one.file) == (fix, file):
-            _mend(desk, one)
-            return
-    raise TunerError("That finding is out of date.", Advice("Press Look again."))
+    """Carries out what the doctor proposed for a file, or without one for all."""
+    found = [one for one in desk.findings() if one.fix == fix and file in ("", one.file)]
+    if not found:
+        raise TunerError("That finding is out of date.", Advice("Press Look again."))
+    _mend(desk, found if not file else found[:1])
 
 
 def leave_out_or_take_back(desk: Desk, one: Shown) -> None:
     """The other of the two."""
     fix = "take back" if one.is_chosen else "leave out"
-    _mend(desk, Finding("", str(one.path), one.dataset, "", fix))
+    _mend(desk, [Finding("", str(one.path), one.dataset, "", fix)])
 
 
-def _mend(desk: Desk, finding: Finding) -> None:
-    mending.mend(finding, _scanned(desk, finding.dataset).rules, desk.undo_folder)
+def _mend(desk: Desk, findings: Sequence[Finding]) -> None:
+    rules = {one.rules.settings.id: one.rules for one in desk.scanned()}
+    mending.mend(findings, rules, desk.undo_folder)
     desk.look_again()
 
 
