@@ -61,6 +61,18 @@ def test_plan_tells_steps_phases_and_where_it_goes_on(tmp_path, call):
     assert "10 steps, from step 4, with 4 pictures" in call("plan", config).out
 
 
+def test_plan_shows_what_another_computer_would_do(tmp_path, call):
+    config = write_recipe(
+        tmp_path, pretrained_model_name_or_path="black-forest-labs/FLUX.1-dev", train_batch_size=1
+    )
+    small, large = (call("plan", config, "--vram", gb, "--ram", "32", "--json").json for gb in ("10", "80"))
+    assert small["levers"]["evicts"] and small["levers"]["streamed"] and small["levers"]["text_by_layer"]
+    assert not large["levers"]["evicts"] and large["levers"]["streamed"] == []
+    for plan, gb in ((small, 10), (large, 80)):
+        assert all(0 < phase["vram_gb"] <= gb and phase["ram_gb"] <= 32 for phase in plan["phases"])
+    assert "blocks in the computer's memory" in call("plan", config, "--vram", "10").out
+
+
 def test_dataset_gives_the_sheet(tmp_path, call):
     config = write_recipe(tmp_path, dataset={"repeats": 1})
     result = call("dataset", config, "--json").json

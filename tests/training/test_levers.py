@@ -179,3 +179,38 @@ def test_previews_that_do_not_fit_become_smaller(quiet: RunSettings, monkeypatch
     assert first.endswith("The next ones are decoded in tiles.")
     assert second.endswith("The next ones are drawn at 128x128.")
     assert isinstance(said[-1], RunFinished)
+
+
+HALF = {"routes": [{"selection_ratio": 0.5, "start_layer_idx": 1, "end_layer_idx": -1}]}
+GLORA = {
+    "algo": "glora",
+    "linear_dim": 4,
+    "linear_alpha": 2.0,
+    "apply_preset": {"target_module": ["Attention"]},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adapter.use_dora": True, "memory.base_model_precision": "int8-quanto"},
+        {"objective.tread_config": HALF, "memory.gradient_checkpointing_interval": 2},
+        {"optimization.use_ema": True, "sampling.validation_disable": False},
+        {"lycoris": GLORA, "adapter.lora_type": "lycoris"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_streaming_goes_with(quiet: RunSettings, tmp_path: Path, change: dict[str, Any]) -> None:
+    base = changed(quiet, change)
+    streamed = _losses(base, tmp_path / "streamed", **{"memory.enable_group_offload": True})
+    assert streamed == _losses(base, tmp_path / "plain")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # torch's own tracing
+def test_a_table_goes_with_compiled_blocks(quiet: RunSettings, tmp_path: Path) -> None:
+    torch.compiler.reset()
+    compiled = changed(quiet, {"optimization.dynamo_backend": "eager"})
+    evicted = _losses(compiled, tmp_path / "evicted", **{"memory.modulation_eviction": "always"})
+    assert evicted == pytest.approx(_losses(quiet, tmp_path / "plain"), rel=1e-4)
