@@ -88,3 +88,12 @@ def test_the_shell_of_a_quantized_weight_moves_with_it(precision: str) -> None:
     streaming._wrap_again(layer)
     assert layer.weight.device == torch.device("meta")
     assert layer.weight.shape == (256, 256) and layer.dequantized().shape == (256, 256)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 24, (1 << 26) + 5, (1 << 25) - 1])
+def test_pieces_make_up_the_whole_and_are_hardly_rounded_up(size: int) -> None:
+    flat = torch.arange(size, dtype=torch.uint8)
+    found = list(streaming.pieces(flat))
+    assert torch.equal(torch.cat(found), flat)
+    rounded = sum(1 << (piece.nbytes - 1).bit_length() for piece in found)
+    assert rounded - size < 1 << 24

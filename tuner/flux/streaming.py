@@ -19,6 +19,7 @@ NUM_SLOTS = 2
 _LEAST_BYTES = 1 << 16
 """Smaller tensors (biases, scales, norms) stay on the card: they cost little there and many copies here."""
 _ALIGNMENT = 256
+_LEAST_PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Streaming:
 
     @property
     def host_bytes(self) -> int:
-        return sum(flat.nbytes for flat in self._host)
+        return sum(piece.nbytes for pieces in self._host for piece in pieces)
 
     @property
     def slot_bytes(self) -> int:
@@ -101,15 +102,21 @@ class Streaming:
         if self._holds[index] == number:
             return
         self._holds[index] = number
-        host, slot, arrived = self._host[number], self._slots[index], self._arrived[index]
+        slot, arrived = self._slots[index], self._arrived[index]
         if arrived is None:
-            slot[: host.nbytes].copy_(host)
+            self._copy(number, slot)
             return
         # What was computed so far may still read this slot: the copy waits for that, and for nothing later.
         self._copying.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._copying):
-            slot[: host.nbytes].copy_(host, non_blocking=True)
+            self._copy(number, slot)
             arrived.record()
+
+    def _copy(self, number: int, slot: Tensor) -> None:
+        start = 0
+        for piece in self._host[number]:
+            slot[start : start + piece.nbytes].copy_(piece, non_blocking=True)
+            start += piece.nbytes
 
 
 def bring(layer: nn.Module) -> None:
@@ -146,12 +153,24 @@ def _size(leaves: Sequence[_Leaf]) -> int:
     return leaves[-1].start + leaves[-1].like.nbytes if leaves else 0
 
 
-def _to_host(leaves: Sequence[_Leaf], device: torch.device) -> Tensor:
+def _to_host(leaves: Sequence[_Leaf], device: torch.device) -> list[Tensor]:
     """A block's large weights as flat bytes in host memory, page-locked for a card."""
-    flat = torch.empty(_size(leaves), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    flat = torch.empty(_size(leaves), dtype=torch.uint8)
     for leaf in leaves:
         leaf.bytes_in(flat).copy_(getattr(leaf.owner, leaf.name))
-    return flat
+    return [piece.pin_memory() for piece in pieces(flat)] if device.type == "cuda" else [flat]
+
+
+def pieces(flat: Tensor) -> Iterator[Tensor]:
+    """Pieces in sizes of powers of two, to which page-locked memory is rounded up: a whole block could take
+    twice its size.
+    """
+    start = 0
+    while start < flat.nbytes:
+        left = flat.nbytes - start
+        size = left if left < _LEAST_PIECE_BYTES else 1 << (left.bit_length() - 1)
+        yield flat[start : start + size]
+        start += size
 
 
 def _bring_small(block: nn.Module, device: torch.device) -> None:
