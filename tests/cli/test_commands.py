@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.recipe import write_checkpoint, write_recipe
-from tuner import cli, machine
+from tuner import cli, files, machine
 
 LOOKING = ("check", "plan", "dataset")
 
@@ -296,3 +296,14 @@ def test_doctor(call, monkeypatch):
     assert result.code == 1
     assert "-> Free some." in result.out
     assert json.loads(call("doctor", "--json").out)["findings"][1]["state"] == "bad"
+
+
+def test_open_writes_the_recipe_of_an_export(tmp_path, call):
+    run = write_run(tmp_path)
+    lora = call("export", run, "--json").json["path"]
+    result = call("open", lora, "--to", tmp_path / "again", "--pictures", tmp_path, "--json")
+    assert result.code == 0 and result.json["notes"] == []
+    settings = files.load_all(tmp_path / "again").settings
+    assert settings.adapter == files.load_all(run).settings.adapter
+    assert settings.datasets[0].instance_data_dir == tmp_path.as_posix()
+    assert call("open", lora, "--to", tmp_path / "again").code == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.ui.conftest import PATIENCE_SECONDS
@@ -124,3 +126,16 @@ def test_a_recipe_that_cannot_be_read_is_put_aside(desk) -> None:
     assert "moved to" in again.shown_trouble.message and "config.json" in again.advice[0].text
     (aside,) = desk.draft.parent.glob("draft-*")
     assert (aside / "config.json").read_text(encoding="utf-8") == "{"
+
+
+def test_the_recipe_of_an_exported_lora_is_taken_over(desk, tmp_path) -> None:
+    recipe = {
+        "config.json": {"learning_rate": 3e-4, "lora_rank": 7, "model_type": "lora"},
+        "multidatabackend.json": [{"id": "pictures", "type": "local", "instance_prompt": "sks cat"}],
+    }
+    header = json.dumps({"__metadata__": {"fluxtuner.recipe": json.dumps(recipe)}}).encode()
+    (tmp_path / "cat.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    pictures = desk.pictures_folder
+    assert desk.open_export(tmp_path / "cat.safetensors") == ()
+    assert (desk.settings.adapter.lora_rank, desk.settings.optimization.learning_rate) == (7, 3e-4)
+    assert (desk.name, desk.pictures_folder, desk.settings.trigger) == ("cat", pictures, "sks cat")

@@ -11,9 +11,10 @@ from typing import Any
 
 from tuner import __version__, presets
 from tuner.bench import BENCHMARKS
-from tuner.cli import commands, runs
+from tuner.cli import commands, importing, runs
 from tuner.cli.output import existing_file, explained, picture_path, report_error, tell, write_any_letter
 from tuner.export import catalog
+from tuner.files import importers
 from tuner.quantization import catalog as precisions
 from tuner.settings.request import FLORENCE, INSTRUCTIONS
 
@@ -137,6 +138,16 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "open",
+        "Write the recipe that an exported LoRA carries as the files of a new run.",
+        commands.open_export,
+        (
+            _argument("file", metavar="FILE", type=existing_file, help="a LoRA that FluxTuner exported"),
+            _argument("--to", metavar="DIR", type=Path, required=True, help="the new run folder"),
+            _argument("--pictures", metavar="FOLDER", type=Path, help="the pictures to train on"),
+        ),
+    ),
+    Command(
         "sample",
         "Draw one picture.",
         commands.sample,
@@ -158,6 +169,20 @@ COMMANDS: tuple[Command, ...] = (
                 default=[],
                 help="a picture that kontext works on; may be given several times",
             ),
+        ),
+    ),
+    Command(
+        "import",
+        "Write the configuration of another trainer as a run folder, and list what was not carried over.",
+        importing.run,
+        (
+            _argument(
+                "file",
+                metavar="FILE",
+                type=Path,
+                help=f"of {', '.join(importers.NAMES)}",
+            ),
+            _argument("--to", metavar="DIR", type=Path, required=True, help="the new run folder"),
         ),
     ),
     Command("settings", "Explain every key of the five files, as in docs/settings.md.", commands.settings),

@@ -14,7 +14,8 @@ from tuner.bench.shared import Asked
 from tuner.cli.output import report, save_picture, tell
 from tuner.cli.progress import display
 from tuner.dataset import caption_files, counts, doctor, scan, sheet, tokens
-from tuner.errors import ModelMissing
+from tuner.errors import Advice, ModelMissing, TunerError
+from tuner.files import from_export
 from tuner.plan import sources
 from tuner.plan.phases import Plan
 from tuner.session import Session, prepare
@@ -174,6 +175,18 @@ def send(arguments: Namespace) -> int:
         lines.append(f"Sent to ComfyUI: {sent.lora}")
     lines += [f"Drawn by ComfyUI: {sent.drawn}"] if sent.drawn else []
     report(arguments, record, [*lines, *(f"Note: {note}" for note in sent.notes)])
+    return 0
+
+
+def open_export(arguments: Namespace) -> int:
+    """The files of the run that made a LoRA."""
+    config = arguments.to / "config"
+    if config.exists():
+        raise TunerError(f"There is a run in '{arguments.to}' already.", Advice("Name another folder."))
+    loaded = from_export.load_export(arguments.file, arguments.to, arguments.pictures)
+    files.save_all(loaded.settings, config)
+    lines = [*(f"Note: {note}" for note in loaded.notes), f"Written: {config}"]
+    report(arguments, {"config": str(config), "notes": loaded.notes}, lines)
     return 0
 
 

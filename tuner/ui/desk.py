@@ -22,7 +22,7 @@ from tuner.dataset.doctor import Finding
 from tuner.dataset.index import DatasetIndex
 from tuner.dataset.scan import Scanned
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
-from tuner.files import choice
+from tuner.files import choice, from_export
 from tuner.files.run_folder import RunFolder
 from tuner.plan import make, memory
 from tuner.plan.phases import Plan
@@ -283,6 +283,14 @@ class Desk:
             fresh.rename(self.draft)
             self._settings = self._preset_settings = None
             self._num_changes += 1
+
+    def open_export(self, file: Path) -> tuple[str, ...]:
+        """Take over the recipe that an exported LoRA carries, for the pictures that are chosen now; returns
+        what there is to say about it.
+        """
+        loaded = from_export.load_export(file, self.runs / file.stem, Path(self.pictures_folder))
+        self.adopt(loaded.settings, file.stem)
+        return loaded.notes
 
     def resume(self, run: str) -> None:
         """Go on with an earlier run where it stopped."""

@@ -305,6 +305,8 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     sent = [*looked_at, results.folder]
     act.slowly(results.exported, results.export.click, partial(_send, desk), sent, [*results])
     act.slowly(results.strip, results.compare.click, partial(_compare, desk), looked_at, [*results])
+    opened = [page.tabs, *page.recipe.shown, *page.recipe.sections]
+    act.on(results.dropped.upload, partial(_open_export, desk), results.dropped, opened)
     act.on(results.strength.release, desk.choose_strength, results.strength)
     _earlier_runs(page, desk, act)
     setup = page.setup
@@ -332,10 +334,12 @@ def _earlier_runs(page: Page, desk: Desk, act: Acting) -> None:
         shelf.delete(desk, run, typed)
         return runs_tab.told(desk, runs_tab.Answer())
 
-    for heard in (runs.table, runs.waiting):
-        act.word(heard.click, press, told).then(
-            guarded(desk, partial(recipe_tab.refresh, desk)), page.recipe.seen, page.recipe.shown, **QUIET
-        )
+    refresh_recipe = guarded(desk, partial(recipe_tab.refresh, desk))
+    for heard in (runs.table, runs.waiting, runs.opened):
+        act.word(heard.click, press, told).then(refresh_recipe, page.recipe.seen, page.recipe.shown, **QUIET)
+    act.slowly(
+        runs.opened, runs.foreign.upload, partial(runs_tab.open_foreign, desk), runs.foreign, runs.opened
+    )
     act.on(runs.longer.click, train_on, [runs.asked, runs.steps], told)
     for event in (runs.delete.click, runs.typed.submit):
         act.on(event, delete, [runs.asked, runs.typed], told)
@@ -370,6 +374,14 @@ def _say(ask: Callable[[], None], sentence: str) -> None:
 def _send(desk: Desk, prompt: str | None, step: str | None, folder: str) -> list[Any]:
     desk.send(folder, prompt)
     return results_tab.show(desk, prompt, step)
+
+
+def _open_export(desk: Desk, file: str) -> list[Any]:
+    """The recipe of a LoRA becomes the one in progress, and its tab is shown."""
+    notes = desk.open_export(Path(file))
+    gr.Info(" ".join([wording.OPENED, *notes]))
+    closed = [gr.Accordion(open=False)] * len(form.SECTIONS)
+    return [gr.Tabs(selected="recipe"), *recipe_tab.show(desk), *closed]
 
 
 def _compare(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:

@@ -30,6 +30,7 @@ class ResultsTab(NamedTuple):
     compare: gr.Button
     strip: gr.HTML
     folder: gr.Textbox
+    dropped: gr.UploadButton
 
 
 def build() -> ResultsTab:
@@ -61,9 +62,10 @@ def build() -> ResultsTab:
                     label="ComfyUI folder", info=wording.SEND_HELP, placeholder="found by itself"
                 )
                 compare = gr.Button("Compare strengths", size="sm", interactive=False)
+            dropped = gr.UploadButton(wording.OPEN_EXPORT, file_types=[".safetensors"], size="sm")
     strip = markup.region("strengths")
     return ResultsTab(
-        title, prompt, step, slider, export, exported, download, strength, compare, strip, folder
+        title, prompt, step, slider, export, exported, download, strength, compare, strip, folder, dropped
     )
 
 
@@ -91,6 +93,7 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
         gr.update(value=desk.strength(), interactive=desk.folder is not None),
         gr.update(interactive=has_checkpoint and not view.active),
         strip(desk.strip) if desk.strip else "",
+        gr.skip(),
         gr.skip(),
     ]
 

@@ -36,6 +36,8 @@ AS_PRESET = "Everything is as the preset has it."
 APPLIED = "The recipe is changed. Press Start training on the Recipe tab."
 EXPORTED = "Your LoRA is ready."
 WHERE_TO_PUT = "Put it into ComfyUI's folder models/loras, and use the trigger word in your prompt."
+OPEN_EXPORT = "Train like this LoRA …"
+OPENED = "This is the recipe of that LoRA, for the pictures on the Images tab."
 SEND_HELP = "Leave it empty for the ComfyUI on this computer; or name its folder, or any other one."
 STRENGTH_HELP = "How strongly the LoRA acts in the workflow that goes with it."
 STRIP_HELP = "One sample, at strengths from 0.4 to 1.2. Choose the best with the slider."
@@ -83,6 +85,7 @@ COMFYUI_NONE = (
     "No ComfyUI was found in the usual places; the file of a LoRA can be downloaded on the Results tab."
 )
 COMFYUI_FOUND = "LoRAs can be sent there from the Results tab."
+NOT_CARRIED = "What was not carried over, and why:"
 WELCOME = "Three steps, from top to bottom; then drop your pictures on the Images tab."
 
 STATES = {
@@ -177,6 +180,10 @@ def queue_put_aside(file: Path) -> str:
 
 def still_missing(repository: str, parts: Sequence[str]) -> str:
     return f"Not here yet: {', '.join(parts)} of '{repository}'. Download them below, or a run will."
+
+
+def opened(program: str, name: str) -> str:
+    return f"A recipe of {program} is open, as '{name}'."
 
 
 def waits(run: str) -> str:
