@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.files.importers.test_catalog import KOHYA, KOHYA_DATASET
 from tests.ui.conftest import PATIENCE_SECONDS
 from tuner.errors import TunerError
 from tuner.session import Session
@@ -163,6 +164,23 @@ def test_the_folder_is_opened_by_the_system(finished, monkeypatch) -> None:
     monkeypatch.setattr(shelf.shutil, "which", lambda name: None)
     with pytest.raises(TunerError, match="no file manager"):
         runs_tab.act(finished, "folder:practice")
+
+
+def test_the_configuration_of_another_trainer_becomes_the_recipe(desk, tmp_path) -> None:
+    """Each dropped file comes in a folder of its own, as gradio keeps them."""
+    dropped = []
+    for name, text in (("dataset.toml", KOHYA_DATASET), ("config.toml", KOHYA)):
+        path = tmp_path / "dropped" / name.partition(".")[0] / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        dropped.append(str(path))
+    said = runs_tab.open_foreign(desk, dropped)
+    assert "kohya" in said and "noise_offset" in said and 'data-act="recipe:"' in said
+    assert (desk.name, desk.settings.adapter.lora_rank, desk.pictures_folder) == ("my_cat", 8, "/data/cat")
+    assert runs_tab.act(desk, "recipe:") == runs_tab.Answer("recipe", new_recipe=True)
+    with pytest.raises(TunerError, match="dataset.toml"):
+        runs_tab.open_foreign(desk, dropped[:1])
+    assert runs_tab.open_foreign(desk, None) == ""
 
 
 def test_the_page_is_told_what_a_press_made_of_it(finished) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from tuner.errors import TunerError
+from tuner.files.importers import NAMES
 from tuner.files.run_folder import RunFolder
 from tuner.queue import Entry
 from tuner.ui import form, history, markup, shelf, wording
@@ -33,6 +35,8 @@ class RunsTab(NamedTuple):
     typed: gr.Textbox
     delete: gr.Button
     refresh: gr.Button
+    foreign: gr.File
+    opened: gr.HTML
 
     @property
     def lists(self) -> list[Any]:
@@ -55,7 +59,12 @@ def build() -> RunsTab:
         delete = gr.Button("Delete it for good", size="sm", variant="stop")
     table = markup.region("runs", acts=True)
     refresh = gr.Button("Look again", size="sm", scale=0, min_width=140)
-    return RunsTab(waiting, table, asked, more, steps, longer, remove, typed, delete, refresh)
+    with gr.Accordion("Open the configuration of another trainer", open=False):
+        foreign = gr.File(label=f"Files of {', '.join(NAMES)}", file_count="multiple", height=140)
+        opened = markup.region("opened", acts=True)
+    return RunsTab(
+        waiting, table, asked, more, steps, longer, remove, typed, delete, refresh, foreign, opened
+    )
 
 
 def show(desk: Desk) -> list[str]:
@@ -127,6 +136,17 @@ def _buttons(desk: Desk, run: str, view: RunView) -> str:
     return "".join(markup.button(f"{deed}:{run}", word, said=f"{word} {run}") for deed, word in deeds)
 
 
+def open_foreign(desk: Desk, paths: list[str] | None) -> str:
+    """What became of the files that were dropped, and what was not carried over."""
+    if not paths:
+        return ""
+    found = shelf.open_foreign(desk, [Path(path) for path in paths])
+    said = markup.sentence(wording.opened(found.program, desk.name))
+    left = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in found.left)
+    behind = f"<p>{markup.text(wording.NOT_CARRIED)}</p><ul>{left}</ul>" if left else ""
+    return said + markup.button("recipe:", "Go to the recipe", "primary") + behind
+
+
 class Answer(NamedTuple):
     """What a press changes on the page: the tab to go to, whether the recipe is another one, and a question
     (`more` or `delete`) about a run.
@@ -192,6 +212,7 @@ DEEDS: dict[str, Callable[[Desk, str], Answer | None]] = {
     "up": lambda desk, run: desk.queue.move(run, -1),
     "down": lambda desk, run: desk.queue.move(run, 1),
     "out": lambda desk, run: desk.queue.remove(run),
+    "recipe": lambda *_: Answer("recipe", new_recipe=True),
     "release": lambda desk, _: desk.queue.go_on(),
 }
 

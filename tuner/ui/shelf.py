@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuner import files
-from tuner.errors import Advice, TunerError
+from tuner.errors import Advice, ConfigFileBroken, TunerError
+from tuner.files.importers import Imported, imported
 from tuner.files.run_folder import RunFolder
 from tuner.ui.desk import Desk
 
@@ -70,6 +74,26 @@ def copy(desk: Desk, run: str) -> None:
     """The recipe of a run as the one in progress, under a name that is free."""
     folder = desk.run_folder(run)
     desk.adopt(files.load_all(folder.config).settings, run, desk.preset_of(folder))
+
+
+def open_foreign(desk: Desk, paths: Sequence[Path]) -> Imported:
+    """The configuration of another trainer as the recipe in progress; files that belong to it may be dropped
+    along. Raises ConfigFileBroken where none of them is one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        together = [Path(shutil.copy(path, folder)) for path in paths]
+        found, broken = None, ConfigFileBroken("No file was given.")
+        for path in together:
+            try:
+                found = imported(path)
+                break
+            except ConfigFileBroken as error:
+                broken = error
+        if found is None:
+            raise broken
+    name = re.sub(r'[\\/:*?"<>|]+', "-", found.name).strip(". -")
+    desk.adopt(found.settings, name or "imported")
+    return found
 
 
 def delete(desk: Desk, run: str, typed: str) -> None:

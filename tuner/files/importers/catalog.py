@@ -12,6 +12,10 @@ import yaml
 
 import tuner.files.config_json as config_json
 import tuner.files.databackend_json as databackend_json
+import tuner.files.importers.ai_toolkit as ai_toolkit
+import tuner.files.importers.fluxgym as fluxgym
+import tuner.files.importers.kohya as kohya
+import tuner.files.importers.onetrainer as onetrainer
 import tuner.files.lycoris_json as lycoris_json
 import tuner.files.prompt_library_json as prompt_library_json
 from tuner.errors import Advice, ConfigFileBroken, Problem, SettingsInvalid
@@ -19,7 +23,6 @@ from tuner.files.documents import parse_json, read_text, to_json
 from tuner.files.five import Five
 from tuner.files.five import read as read_five
 from tuner.files.folder import load_all
-from tuner.files.importers import ai_toolkit, fluxgym, kohya, onetrainer
 from tuner.files.importers.recipe import Recipe
 from tuner.settings.checks import problems
 from tuner.settings.run import RunSettings

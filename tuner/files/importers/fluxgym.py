@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import tuner.files.importers.kohya as kohya
 from tuner.errors import ConfigFileBroken
-from tuner.files.importers import kohya
 from tuner.files.importers.recipe import Recipe
 
 SCRIPT = "flux_train_network.py"
