@@ -90,6 +90,9 @@ def test_a_model_writes_the_empty_ones(desk, pictures, captioner) -> None:
     until(lambda: not desk.captioning.going)
     after = layout.tick(desk, before[0])
     assert (pictures / "3.txt").read_text() == "sks <CAPTION> 0\n"
+    shown = images_tab.captioned(desk, "another state", str(pictures / "3.png"))
+    assert shown[2][3][1].endswith("sks <CAPTION> 0") and shown[-2]["value"] == "sks <CAPTION> 0"
+    assert images_tab.captioned(desk, shown[0], "") == gr.skip()
     assert "1 of 1 caption written" in after[-4] and (before[-1], after[-1]) == ("0", "1")
     editor.write_captions(desk, "folder", "Who is it?", False)
     until(lambda: desk.captioning.num_ended == 2)

@@ -90,7 +90,7 @@ def _captioner(small: dict[str, Any]) -> dict[str, Any]:
         parts["write"] = gr.Button("Caption the empty ones", **small)
         parts["stop"] = gr.Button("Stop captioning", interactive=False, **small)
     parts["progress"] = markup.region("captioning")
-    parts["ended"] = gr.Textbox(visible="hidden", label="Captioners that ended")
+    parts["ended"] = gr.Textbox("0", visible="hidden", label="Captioners that ended")
     return parts
 
 

@@ -86,7 +86,7 @@ def tie(tab: ImagesTab, desk: Desk, act: Any, opened: Any) -> None:
     look(form.left(tab.folder), partial(use_folder, desk), tab.folder, tab.shown)
     look(form.left(tab.trigger), partial(use_trigger, desk), tab.trigger, tab.shown)
     look(tab.drop.upload, partial(take_in, desk), tab.drop, [tab.drop, tab.arrived, *tab.shown])
-    look(one.ended.change, partial(after, desk), one.picked, changed)
+    look(one.ended.change, partial(captioned, desk), [tab.seen, one.picked], [tab.seen, *tab.found, *one.one])
     act.picked(tab.gallery.select, partial(editor.pick, desk), one.one)
     act.on(one.previous.click, lambda path: editor.turn(desk, path, -1), one.picked, one.one)
     act.on(one.following.click, lambda path: editor.turn(desk, path, 1), one.picked, one.one)
@@ -132,6 +132,13 @@ def look_again(desk: Desk) -> list[Any]:
 def after(desk: Desk, path: str) -> list[Any]:
     """Everything, with the picture that is being edited, after captions were changed."""
     return [*show(desk), *editor.show(desk, path)]
+
+
+def captioned(desk: Desk, seen: str, path: str) -> Any:
+    """A captioner has ended; a page that was loaded since then knows what it made."""
+    if seen == desk.recipe_stamp:
+        return gr.skip()
+    return [desk.recipe_stamp, *found(desk), *editor.show(desk, path)]
 
 
 def take_in(desk: Desk, files: list[str] | None) -> Any:
