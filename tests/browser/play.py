@@ -11,5 +11,5 @@ import app  # noqa: E402
 from tests import player  # noqa: E402
 
 if __name__ == "__main__":
-    sys.modules["tuner.training.run"] = player
+    sys.modules["tuner.training.run"] = sys.modules["tuner.training.captioner"] = player
     sys.exit(app.main(sys.argv[1:]))

@@ -57,3 +57,9 @@ def test_from_a_zip_to_captions(app, visit, archive) -> None:
     expect(page.locator("#findings")).to_contain_text("does not hold the trigger word 'sks'")
     expect(page.get_by_role("button", name="Undo: caption of 2.png")).to_be_visible()
     assert (folder / "set" / "1.txt").read_text() == "two"
+    page.get_by_role("button", name="Undo: caption of 2.png").click()
+    expect(page.locator("#summary")).to_contain_text("2 images")
+    page.get_by_role("button", name="Let a model write captions").click()
+    page.get_by_role("button", name="Caption the empty ones").click()
+    expect(page.locator("#captioning")).to_contain_text("1 of 1 caption written.")
+    expect(page.locator("#pictures")).to_contain_text("sks 2, <DETAILED_CAPTION>")
