@@ -59,6 +59,14 @@ def test_read_with_a_card(card):
     assert (reading.gpu_temperature, reading.gpu_power) == (61.0, None)
 
 
+def test_another_computer_is_this_one_with_other_memory(no_card):
+    here, there = machine.read(), machine.described(24.0, 32.0)
+    assert (there.vram_total_gb, there.vram_used_gb, there.ram_total_gb) == (24.0, 0.0, 32.0)
+    assert there.gpu_name and here.gpu_name is None
+    assert machine.described(None, None).vram_total_gb is None
+    assert machine.described(None, None).ram_total_gb == here.ram_total_gb
+
+
 def test_read_is_quick():
     machine.read()
     times = []

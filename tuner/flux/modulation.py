@@ -72,6 +72,8 @@ class Modulation:
     def prepare_for(self, passes: Iterable[Asked], autocast: torch.dtype | None) -> None:
         """One table for several forward passes, computed as these are, under `autocast`."""
         every = list(passes)
+        if not every:
+            return
         guidance = [one.guidance for one in every if one.guidance is not None]
         with torch.autocast(self._device.type, autocast, enabled=autocast is not None):
             self.prepare(

@@ -11,7 +11,8 @@ from tuner.flux import routes
 from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
-from tuner.plan.levers import ALL_THERE, Levers
+from tuner.plan.levers import ALL_THERE, Levers, asked
+from tuner.plan.memory import shape
 from tuner.settings.run import RunSettings
 from tuner.training import checkpointing, models
 from tuner.training.assistant import attach_assistant
@@ -30,8 +31,11 @@ class Prepared:
     guidance_embeds: bool
 
 
-def prepare(settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE) -> Prepared:
-    """Loads the transformer frozen, attaches the adapter, and builds the optimizer over it."""
+def prepare(settings: RunSettings, hardware: Hardware, levers: Levers | None = None) -> Prepared:
+    """Loads the transformer frozen, attaches the adapter, and builds the optimizer over it; without `levers`
+    by those that the settings ask for.
+    """
+    levers = levers or asked(settings, shape(settings).blocks)
     transformer, adapter = load_with_adapter(settings, hardware, levers)
     attach_assistant(settings, transformer, hardware)
     if levers.checkpointed:
