@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from tuner.files import load_all
 from tuner.files.config_json import NAME
 from tuner.files.run_folder import RunFolder
 from tuner.machine import Reading
+from tuner.plan import fitting
+from tuner.plan.memory import forecast
 from tuner.presets import Preset
 from tuner.settings.run import specs
 
@@ -101,10 +105,86 @@ def test_wrong_changes_write_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize(
-    ("vram_gb", "name"),
-    [(None, "practice"), (10.0, "practice"), (42.9, "practice"), (51.5, "48gb-bf16"), (85.0, "80gb-bf16")],
-)
-def test_recommended(vram_gb: float | None, name: str) -> None:
-    reading = Reading(ram_used_gb=1, ram_total_gb=64, process_gb=1, disk_free_gb=100, vram_total_gb=vram_gb)
-    assert presets.recommended(reading).name == name
+def computer(vram_gb: float | None, ram_gb: float = 32.0) -> Reading:
+    """With all of its memory free."""
+    return Reading(0.0, ram_gb, 0.0, 100.0, vram_used_gb=0.0, vram_total_gb=vram_gb)
+
+
+REAL = [preset for preset in presets.listed() if preset.card_gb]
+LADDER = {
+    6: "6gb-nf4",
+    8: "8gb-nf4",
+    10: "10gb-nf4",
+    11: "10gb-nf4",
+    12: "12gb-nf4",
+    16: "16gb-int4",
+    24: "24gb-int8",
+    32: "32gb-int8",
+    48: "48gb-bf16",
+    80: "80gb-bf16",
+}
+
+
+@pytest.mark.parametrize("preset", REAL, ids=lambda preset: preset.name)
+def test_its_figures_are_the_forecast_for_its_card(preset: Preset) -> None:
+    """Beside what the desktop takes, previews included; in whole GB."""
+    found = presets.outlook(preset, computer(preset.card_gb - presets.SPARE_VRAM_GB))
+    assert found.state == "fits"
+    assert (preset.vram_gb, preset.ram_gb) == (ceil(found.vram_gb), ceil(found.ram_gb))
+    assert preset.vram_gb < preset.card_gb
+    assert presets.settings_of(preset.name).prompts
+
+
+@pytest.mark.parametrize("ram_gb", [16.0, 32.0, 64.0])
+@pytest.mark.parametrize(("vram_gb", "name"), LADDER.items())
+def test_recommended(vram_gb: int, name: str, ram_gb: float) -> None:
+    there = computer(float(vram_gb), ram_gb)
+    assert presets.recommended(there).name == name
+    for found in [presets.outlook(preset, there) for preset in presets.listed()]:
+        if found.state != "no":
+            assert found.vram_gb <= vram_gb and found.ram_gb <= ram_gb
+        if found.preset.card_gb > vram_gb:
+            assert found.state != "fits"
+
+
+@pytest.mark.parametrize("preset", REAL, ids=lambda preset: preset.name)
+def test_what_is_offered_is_planned_without_running_out(preset: Preset, tmp_path: Path) -> None:
+    """Also as the run itself plans it, which fills the card with what it can."""
+    settings = load_all(presets.apply(preset.name, tmp_path)).settings
+    there = computer(preset.card_gb - presets.SPARE_VRAM_GB)
+    index = presets.one_picture(settings)
+    needs = forecast(settings, index, there, fitting.choose(settings, index, there))
+    assert all(one.vram_gb <= (there.vram_total_gb or 0.0) for one in needs.values())
+
+
+def test_the_leanest_recipe_is_the_guides() -> None:
+    settings = presets.settings_of("10gb-nf4")
+    assert settings.memory.base_model_precision == "nf4-bnb"
+    assert settings.optimization.optimizer == "bnb-lion8bit-paged"
+    assert settings.dataset.resolution == 512
+    assert next(one.vram_gb for one in REAL if one.name == "10gb-nf4") == 9
+
+
+def test_without_a_card_practice_is_recommended() -> None:
+    none = computer(None)
+    assert presets.recommended(none).name == "practice"
+    assert {presets.outlook(preset, none).state for preset in REAL} == {"no"}
+
+
+def test_only_free_memory_counts() -> None:
+    busy = replace(computer(25.8), vram_used_gb=9.0)
+    assert presets.recommended(busy).name == "16gb-int4"
+    full = replace(computer(25.8), ram_used_gb=31.0)
+    assert presets.outlook(REAL[0], full).state == "no"
+
+
+def test_a_card_that_is_too_small_gets_what_is_tight() -> None:
+    assert presets.recommended(computer(5.0)).name == "6gb-nf4"
+    found = presets.outlook(REAL[0], computer(5.0))
+    assert found.state == "tight" and "blocks in the computer's memory" in found.levers
+    assert presets.recommended(computer(2.0)).name == "practice"
+
+
+def test_the_size_of_the_file() -> None:
+    """Rank 16 on all attention layers; float32."""
+    assert presets.file_mb(presets.settings_of("24gb-int8")) == pytest.approx(104.6, abs=0.1)

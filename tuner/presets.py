@@ -1,39 +1,62 @@
-"""Presets: ready-made recipes, each a folder in `presets/` with only what differs from `presets/_base`."""
+"""Presets: ready-made recipes, each a folder in `presets/` with only what differs from `presets/_base`; which
+of them a computer can hold is forecast.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture
 from tuner.errors import TunerError
 from tuner.files import changed, databackend_json, env_file, prompt_library_json, save_all
 from tuner.files.documents import parse_json, read_text, to_json
 from tuner.files.five import read
 from tuner.machine import Reading
+from tuner.plan import fitting, levers
+from tuner.plan.memory import ADAPTER_BYTES, Need, forecast, num_adapter_parameters, shape
+from tuner.settings.run import RunSettings
 
 FOLDER = Path(__file__).parents[1] / "presets"
 BASE = FOLDER / "_base"
-SPARE_VRAM_GB = 1.0
+SPARE_VRAM_GB = 0.75
 """What the desktop and other programs take of a card."""
-UNSURE = 1.2
-"""A run that nobody has measured may need that much more than its forecast."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`vram_gb` and `ram_gb` are what a run needs (0: no card); `whence` says how that is known."""
+    """Made for cards of `card_gb` (0: for none). `vram_gb` and `ram_gb` are what a run needs on such a card,
+    in whole GB; `whence` says how that is known.
+    """
 
     name: str
     title: str
     card: str
+    card_gb: int
     summary: str
     vram_gb: float
     ram_gb: float
     whence: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run with a preset would need of one computer, in GB, and whether that is free there.
+
+    "tight": it is, but the card is smaller than the preset is made for, so that more waits off the card.
+    Where it does not fit, the need is that of the card it is made for. `levers` says what leaves the card.
+    """
+
+    preset: Preset
+    state: Literal["fits", "tight", "no"]
+    vram_gb: float
+    ram_gb: float
+    levers: str
 
 
 @cache
@@ -43,17 +66,65 @@ def listed() -> tuple[Preset, ...]:
         Preset(path.parent.name, **parse_json(read_text(path), dict, path))
         for path in FOLDER.glob("*/preset.json")
     ]
-    return tuple(sorted(found, key=lambda preset: (preset.vram_gb, preset.name)))
+    return tuple(sorted(found, key=lambda preset: (preset.card_gb, preset.name)))
 
 
 def recommended(reading: Reading) -> Preset:
-    """The largest preset that this computer's card can hold; practice where there is none."""
-    there = max((reading.vram_total_gb or 0.0) - SPARE_VRAM_GB, 0.0)
-    return [preset for preset in listed() if _safe_gb(preset) <= there][-1]
+    """The one for the largest card that this computer's free memory can stand for; on a card that is too
+    small for all, the smallest that is tight; practice where there is no card.
+    """
+    outlooks = [outlook(preset, reading) for preset in listed()]
+    fitting_ones = [one.preset for one in outlooks if one.state == "fits" and one.preset.card_gb]
+    tight_ones = [one.preset for one in outlooks if one.state == "tight"]
+    return [*listed()[:1], *tight_ones[:1], *fitting_ones][-1]
 
 
-def _safe_gb(preset: Preset) -> float:
-    return preset.vram_gb * (1.0 if preset.whence.startswith("measured") else UNSURE)
+def outlook(preset: Preset, reading: Reading) -> Outlook:
+    """Judged by the memory that is free at this moment."""
+    free_gb = _free_vram_gb(reading)
+    need, said = _need(preset.name, None if free_gb is None else floor(free_gb * 10) / 10)
+    free_ram_gb = fitting.MARGIN * (reading.ram_total_gb - reading.ram_used_gb)
+    there = fitting.MARGIN * (free_gb or 0.0)
+    if need.ram_gb > free_ram_gb or need.vram_gb > there or (preset.card_gb and free_gb is None):
+        return Outlook(preset, "no", preset.vram_gb, preset.ram_gb, "")
+    is_meant = (free_gb or 0.0) >= preset.card_gb - SPARE_VRAM_GB
+    return Outlook(preset, "fits" if is_meant else "tight", need.vram_gb, need.ram_gb, said)
+
+
+def _free_vram_gb(reading: Reading) -> float | None:
+    if reading.vram_total_gb is None:
+        return None
+    return reading.vram_total_gb - (reading.vram_used_gb or 0.0)
+
+
+@lru_cache(maxsize=256)
+def _need(name: str, free_vram_gb: float | None) -> tuple[Need, str]:
+    """The most of all phases, and what leaves the card in words; room that is left over stays so."""
+    settings = changed(settings_of(name), {"memory.checkpointing_fill": "never"})
+    card = Reading(0.0, 0.0, 0.0, 0.0, vram_total_gb=free_vram_gb)
+    index = one_picture(settings)
+    chosen = fitting.choose(settings, index, card)
+    needs = forecast(settings, index, card, chosen).values()
+    most = Need(max(one.vram_gb for one in needs), max(one.ram_gb for one in needs))
+    return most, levers.words(chosen, shape(settings).blocks)
+
+
+def one_picture(settings: RunSettings) -> DatasetIndex:
+    """A square one of the preset's resolution stands for all."""
+    size = (int(settings.dataset.resolution),) * 2
+    picture = Picture(Path(), "pictures", "", size, size, size, (0, 0), "1.0", ("",))
+    return DatasetIndex((DatasetEntry("pictures", (picture,), 0, 1.0, 1),))
+
+
+def file_mb(settings: RunSettings) -> float:
+    """The size of the adapter that these settings make."""
+    return num_adapter_parameters(settings, shape(settings)) * ADAPTER_BYTES / 1e6
+
+
+@cache
+def settings_of(name: str) -> RunSettings:
+    """What the files of a preset say."""
+    return read(_texts(name), {}).settings
 
 
 NOTHING: Mapping[str, Any] = {}
@@ -68,8 +139,7 @@ def apply(name: str, folder: Path, change: Mapping[str, Any] = NOTHING) -> Path:
         raise TunerError(
             f"There is no preset '{name}'; there are {', '.join(preset.name for preset in listed())}."
         )
-    settings = read(_texts(name), {}).settings
-    save_all(changed(settings, change), folder)
+    save_all(changed(settings_of(name), change), folder)
     return folder
 
 
