@@ -89,10 +89,10 @@ def test_loftq_needs_something_that_was_lost() -> None:
 
 
 def lora_file(path: Path, ranks: tuple[int, ...], first: bool = False, **metadata: str) -> Path:
-    tensors = {"something.else": torch.zeros(2)}
+    tensors = {"lora_te1_something.alpha": torch.zeros(2)}
     for number, rank in enumerate(ranks):
         for name in ("lora_A", "lora_A_init") if first else ("lora_A",):
-            tensors[f"transformer.{number}.{name}.weight"] = torch.zeros(rank, 4)
+            tensors[f"transformer.transformer_blocks.{number}.attn.to_q.{name}.weight"] = torch.zeros(rank, 4)
     save_file(tensors, path, metadata)
     return path
 
@@ -105,9 +105,9 @@ def test_the_rank_comes_from_the_file_that_a_run_starts_from(tmp_path: Path) -> 
     assert adapter.first_step(settings(init_lora=str(path), init_lora_step=0)) == 0
     assert adapter.first_step(settings()) == 0
     assert adapter.rank_of(lora_file(tmp_path / "b.safetensors", (8,), first=True)) == 16
-    for name, ranks, said in (("c", (4, 8), "layers of several ranks"), ("d", (), "holds no LoRA")):
-        with pytest.raises(TunerError, match=said):
-            adapter.rank_of(lora_file(tmp_path / f"{name}.safetensors", ranks))
+    assert adapter.rank_of(lora_file(tmp_path / "c.safetensors", (4, 8))) == 8
+    with pytest.raises(TunerError, match="holds no LoRA"):
+        adapter.rank_of(lora_file(tmp_path / "d.safetensors", ()))
 
 
 def test_a_norm_to_start_with_gives_way_to_a_file() -> None:
@@ -116,3 +116,9 @@ def test_a_norm_to_start_with_gives_way_to_a_file() -> None:
     assert isinstance(made, LycorisShape) and made.init_norm == 1e-3
     from_file = adapter.shape(replace(asked, adapter=replace(asked.adapter, init_lora="a.safetensors")))
     assert isinstance(from_file, LycorisShape) and from_file.init_norm is None
+
+
+def test_tensors_for_text_encoders_are_said_to_be_left_out(tmp_path: Path) -> None:
+    path = lora_file(tmp_path / "a.safetensors", (8,))
+    (note,) = adapter.notes(settings(init_lora=str(path)), (), 0)
+    assert note == "'init_lora' holds 1 tensors for text encoders, which are left out."

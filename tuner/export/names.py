@@ -124,11 +124,17 @@ def module_of_lycoris(name: str) -> str | None:
 
 
 @cache
-def _underscored() -> dict[str, str]:
+def modules() -> tuple[str, ...]:
+    """Every Linear of FLUX.1 by diffusers' name."""
     in_blocks = (
         f"{block}.{number}.{module}"
-        for block, (_, count, modules) in _BLOCKS.items()
+        for block, (_, count, parts) in _BLOCKS.items()
         for number in range(count)
-        for module in modules
+        for module in parts
     )
-    return {module.replace(".", "_"): module for module in (*in_blocks, *REST)}
+    return (*in_blocks, *REST)
+
+
+@cache
+def _underscored() -> dict[str, str]:
+    return {module.replace(".", "_"): module for module in modules()}

@@ -10,13 +10,12 @@ from tuner.adapters import lycoris_config
 from tuner.adapters.lycoris_config import LycorisShape
 from tuner.adapters.shape import Linear, LoraShape, Trained
 from tuner.errors import Advice, TunerError
+from tuner.export import dialects
 from tuner.flux import headers
 from tuner.flux.anatomy import class_of
 from tuner.flux.targets import SLIDER, TARGETS
 from tuner.quantization.catalog import precision
 from tuner.settings.run import RunSettings
-
-_A = ".lora_A.weight"
 
 
 def shape(settings: RunSettings) -> LoraShape | LycorisShape:
@@ -83,22 +82,25 @@ def notes(settings: RunSettings, linears: Iterable[Linear], begins_at: int) -> I
         for name in asked.targets:
             if not any(replace(asked, targets=(name,)).trained(there)):
                 yield f"'peft_lora_target_modules' names '{name}', and no layer is called so."
+    if settings.adapter.init_lora is not None:
+        keys = headers.entries([Path(settings.adapter.init_lora)])
+        if left_out := sum(map(dialects.of_text_encoders, keys)):
+            yield f"'init_lora' holds {left_out} tensors for text encoders, which are left out."
     if begins_at:
         yield f"The count begins at step {begins_at}, as far as 'init_lora' was trained."
 
 
 def rank_of(path: Path) -> int:
-    """The rank of the LoRA in a file; one that took its first values off again has twice that rank."""
+    """The largest rank of the LoRA in a file; twice that where it takes its first values off again."""
     entries = headers.entries([path])
     doubled = 2 if any(name.endswith(".lora_A_init.weight") for name in entries) else 1
-    ranks = {entry.shape[0] for name, entry in entries.items() if name.endswith(_A)}
-    if len(ranks) != 1:
-        what = "holds no LoRA in the names of diffusers" if not ranks else "holds layers of several ranks"
+    found = dialects.rank({name: entry.shape for name, entry in entries.items()}, path)
+    if not found:
         raise TunerError(
-            f"'{path}' {what}, so no run can start from it.",
+            f"'{path}' holds no LoRA, so no run can start from it.",
             Advice("Choose a checkpoint's or an export's file.", {"adapter.init_lora": None}),
         )
-    return doubled * ranks.pop()
+    return doubled * found
 
 
 def first_step(settings: RunSettings) -> int:

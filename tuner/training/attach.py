@@ -16,6 +16,7 @@ from tuner.adapters.base import Base
 from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora_file import to_start_from
 from tuner.errors import Advice, ModelMissing
+from tuner.export.foreign import as_ours
 from tuner.flux import loading
 from tuner.flux.streaming import bring
 from tuner.plan import adapter as plans
@@ -30,7 +31,8 @@ def attach_adapter(settings: RunSettings, transformer: torch.nn.Module) -> Adapt
     base = Base(_effective, _originals(settings))
     adapter = algorithm(choice.lora_type).attach(transformer, plans.shape(settings), base)
     if choice.init_lora is not None:
-        adapter.load(to_start_from(_read(Path(choice.init_lora))))
+        file = Path(choice.init_lora)
+        adapter.load(to_start_from(as_ours(_read(file), file)))
     return adapter
 
 
