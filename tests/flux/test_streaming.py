@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.flux.test_modulation import _inputs, _plain
 from tuner.flux import streaming
-from tuner.flux.objective import predict_velocity
+from tuner.flux.objective import Conditions, predict_velocity
 from tuner.flux.streaming import NUM_SLOTS, Streaming
 from tuner.quantization import catalog
 
@@ -97,3 +97,40 @@ def test_pieces_make_up_the_whole_and_are_hardly_rounded_up(size: int) -> None:
     assert torch.equal(torch.cat(found), flat)
     rounded = sum(1 << (piece.nbytes - 1).bit_length() for piece in found)
     assert rounded - size < 1 << 24
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["no_change", "int8-quanto", "nf4-bnb"])
+def test_on_a_card_the_same_bits(precision: str) -> None:
+    card = torch.device("cuda")
+    resident, streamed = (
+        _placed_on(card, precision, waiting) for waiting in ((), ("transformer_blocks", "single"))
+    )
+    Streaming(_blocks(streamed, tuple(range(7))), card)
+    inputs = [_to(card, one) for one in _inputs()]
+    with torch.no_grad():
+        for _ in range(3):
+            expected = predict_velocity(resident, *inputs)
+            assert torch.equal(predict_velocity(streamed, *inputs), expected)
+    for block in _blocks(streamed, tuple(range(7))):
+        assert all(weight.device.type == "cuda" for weight in block.parameters())
+
+
+def _placed_on(card: torch.device, precision: str, waiting: tuple[str, ...]) -> nn.Module:
+    """The plain transformer on the card, with the blocks whose paths begin with `waiting` in host memory."""
+    quantize = catalog.precision(precision).quantize
+    transformer = _plain()
+    for path, layer in [(n, m) for n, m in transformer.named_modules() if isinstance(m, nn.Linear)]:
+        if quantize and "transformer_blocks." in path:
+            there = CPU if path.startswith(waiting) else card
+            transformer.set_submodule(path, quantize(layer.weight, layer.bias, there, torch.float32))
+    for name, part in transformer.named_children():
+        if not (waiting and name.startswith(waiting)):
+            part.to(card)
+    return transformer
+
+
+def _to(card: torch.device, one: torch.Tensor | Conditions) -> torch.Tensor | Conditions:
+    if isinstance(one, torch.Tensor):
+        return one.to(card)
+    return Conditions(one.pooled.to(card), one.embeddings.to(card))
