@@ -263,10 +263,10 @@ class Session:
         if not wanted:
             return
         with self._alone("Captions are being made."):
-            from tuner.training import captioner
+            from tuner.training.captioner import captions
 
             step = undo.begin(self.undo_folder, f"{len(wanted)} captions by a model")
-            with closing(captioner.captions(wanted, request)) as made:
+            with closing(captions(wanted, request)) as made:
                 for number, (path, text) in enumerate(made, start=1):
                     trigger = request.trigger
                     caption_files.write(step, path, with_trigger(trigger, text) if trigger else text)
