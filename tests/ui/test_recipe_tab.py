@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tuner import presets
+from tuner import machine, presets
 from tuner.errors import SettingsInvalid
+from tuner.machine import Reading
 from tuner.settings.sampling import SamplePrompt
 from tuner.ui import recipe_tab
 
 
-def test_the_chosen_card_is_marked() -> None:
-    cards = recipe_tab.cards(presets.listed(), "practice")
+def on(monkeypatch, **has: object) -> None:
+    """From now on the computer has this, and all of its memory is free."""
+    reading = Reading(ram_used_gb=0, ram_total_gb=32, process_gb=0.1, disk_free_gb=50)
+    monkeypatch.setattr(machine, "read", lambda *_: replace(reading, **has))
+
+
+def card_of(cards: str, preset: str) -> str:
+    return next(one for one in cards.split("<button")[1:] if f'data-act="{preset}"' in one)
+
+
+def test_the_chosen_card_is_marked(desk) -> None:
+    cards = recipe_tab.cards(desk)
     assert cards.count('data-act="') == len(presets.listed())
     assert cards.count('aria-pressed="true"') == 1
     assert 'data-act="practice" aria-pressed="true"' in cards
+
+
+def test_each_card_says_whether_it_fits(desk, monkeypatch) -> None:
+    on(monkeypatch, vram_total_gb=12.0, vram_used_gb=0.4, gpu_name="NVIDIA GeForce RTX 3060")
+    cards = recipe_tab.cards(desk)
+    assert cards.count("for your NVIDIA GeForce RTX 3060") == 1
+    mine = card_of(cards, "12gb-nf4")
+    assert ">fits<" in mine and "for your NVIDIA" in mine and "file of about 105 MB" in mine
+    assert ">tight, slower<" in card_of(cards, "24gb-int8")
+    assert "the modulation layers off the card" in card_of(cards, "24gb-int8")
+    assert ">will not fit<" in card_of(cards, "80gb-bf16")
+    assert "about 36 GB VRAM" in card_of(cards, "80gb-bf16")
+
+
+def test_without_a_card_practice_is_for_this_computer(desk, monkeypatch) -> None:
+    on(monkeypatch)
+    cards = recipe_tab.cards(desk)
+    assert "for this computer" in card_of(cards, "practice")
+    assert cards.count(">will not fit<") == len(presets.listed()) - 1
+
+
+def test_a_card_says_how_long_where_an_earlier_run_tells(finished, monkeypatch) -> None:
+    settings = finished.settings
+    monkeypatch.setattr(presets, "settings_of", lambda _: settings)
+    assert finished.preset_seconds(presets.listed()[0]) is not None
+
+
+def test_what_a_run_takes_is_free_for_the_next_one(desk, monkeypatch) -> None:
+    on(monkeypatch, vram_total_gb=24.0, vram_used_gb=0.5)
+    assert desk.computer.vram_used_gb == 0.5
+    monkeypatch.setattr(type(desk.session), "running", property(lambda _: True))
+    on(monkeypatch, vram_total_gb=24.0, vram_used_gb=22.0)
+    assert desk.computer.vram_used_gb == 0.5
 
 
 def test_the_sentence_before_and_after_a_run_of_the_same_kind(finished) -> None:

@@ -24,8 +24,10 @@ from tuner.dataset.scan import Scanned
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
 from tuner.files import choice, from_export
 from tuner.files.run_folder import RunFolder
-from tuner.plan import make, memory
+from tuner.machine import Reading
+from tuner.plan import make
 from tuner.plan.phases import Plan
+from tuner.presets import Outlook, Preset
 from tuner.queue import Queue
 from tuner.session import Session
 from tuner.settings.run import RunSettings
@@ -58,6 +60,7 @@ class Desk:
         self._lock = threading.RLock()
         self._settings: RunSettings | None = None
         self._preset_settings: RunSettings | None = None
+        self._computer: Reading | None = None
         self._dismissed = False
         self._looking = Looking()
         self.captioning = Captioning(self.report, self.look_again)
@@ -150,7 +153,7 @@ class Desk:
             return (self.draft / MARK).read_text(encoding="utf-8")
 
     def _recommended(self) -> str:
-        return presets.recommended(machine.read()).name
+        return presets.recommended(self.computer).name
 
     @property
     def preset_settings(self) -> RunSettings:
@@ -240,13 +243,29 @@ class Desk:
 
     def file_mb(self) -> float:
         """The size of the LoRA that the recipe makes."""
-        settings = self.settings
-        return memory.num_adapter_parameters(settings, memory.shape(settings)) * memory.ADAPTER_BYTES / 1e6
+        return presets.file_mb(self.settings)
 
     def seconds(self, num_steps: int) -> float | None:
         """About how long so many steps take, judged by an earlier run of the same load, or None."""
         pace = self.history.pace(self.settings, self.session.runs())
         return None if pace is None else pace * num_steps
+
+    @property
+    def computer(self) -> Reading:
+        """As it is between runs: what a run takes will be free for the next one."""
+        if self._computer is None or not self.session.running:
+            self._computer = machine.read()
+        return self._computer
+
+    def outlooks(self) -> tuple[Outlook, ...]:
+        """What each preset would need here, the smallest card first."""
+        return tuple(presets.outlook(preset, self.computer) for preset in presets.listed())
+
+    def preset_seconds(self, preset: Preset) -> float | None:
+        """About how long a run with this preset takes, where an earlier one of the same load is known."""
+        settings = presets.settings_of(preset.name)
+        pace, steps = self.history.pace(settings, self.session.runs()), settings.optimization.max_train_steps
+        return None if pace is None or steps is None else pace * steps
 
     # Runs
 

@@ -29,6 +29,7 @@ THUMBNAIL_PX = 128
 class History:
     def __init__(self) -> None:
         self._views: dict[Path, tuple[int, RunView]] = {}
+        self._loads: dict[Path, tuple[int, object]] = {}
 
     def view(self, run: Path) -> RunView:
         """The view of a run that nobody executes now; that of no run where it was never started."""
@@ -44,9 +45,16 @@ class History:
         load = _load(settings)
         for run in list(runs)[:MAX_LOOKED_AT]:
             pace = self.view(run).seconds_per_step
-            if pace is not None and _load_of(run) == load:
+            if pace is not None and self._load(run) == load:
                 return pace
         return None
+
+    def _load(self, run: Path) -> object:
+        """That of its settings, which are read again only when its journal has changed."""
+        changed = RunFolder(run).events.stat().st_mtime_ns
+        if run not in self._loads or self._loads[run][0] != changed:
+            self._loads[run] = (changed, _load_of(run))
+        return self._loads[run][1]
 
 
 def thumbnail(view: RunView, folder: Path) -> Path | None:
@@ -87,5 +95,5 @@ def _load(settings: RunSettings) -> object:
         settings.memory.base_model_precision,
         settings.memory.gradient_checkpointing,
         asked.train_batch_size * asked.gradient_accumulation_steps,
-        [one.resolution for one in settings.active_datasets],
+        [one.resolution or settings.dataset.resolution for one in settings.active_datasets],
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from tuner import presets
 from tuner.errors import TunerError
-from tuner.presets import Preset
+from tuner.presets import Outlook
 from tuner.settings.fields import Spec
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import SamplePrompt
@@ -103,7 +104,7 @@ def show(desk: Desk) -> list[Any]:
     """The values of `RecipeTab.shown`."""
     fields = (gr.update(value=value, interactive=True) for value in values(desk).values())
     ready = [gr.update(interactive=True)] * 2
-    return [cards(presets.listed(), desk.preset), *fields, *ready, *outlook(desk)]
+    return [cards(desk), *fields, *ready, *outlook(desk)]
 
 
 def refresh(desk: Desk, seen: str) -> Any:
@@ -116,20 +117,41 @@ def outlook(desk: Desk) -> list[str]:
     return [desk.recipe_stamp, sentence(desk), differences(desk.settings, desk.preset_settings)]
 
 
-def cards(known: Iterable[Preset], chosen: str) -> str:
-    each = "".join(_card(preset, preset.name == chosen) for preset in known)
-    return f'<div class="cards" role="group" aria-label="Presets">{each}</div>'
+def cards(desk: Desk) -> str:
+    """All presets, with what each would need here; the one for this computer's card says so."""
+    chosen, computer = desk.preset, desk.computer
+    best = presets.recommended(computer).name
+    each = []
+    for one in desk.outlooks():
+        name = one.preset.name
+        facts = [wording.needs(one.vram_gb, one.ram_gb), wording.file_size(_file_mb(name))]
+        seconds = desk.preset_seconds(one.preset)
+        facts += [] if seconds is None else [f"about {wording.duration(seconds)}"]
+        yours = wording.for_card(computer.gpu_name) if name == best else ""
+        each.append(_card(one, facts, yours, name == chosen))
+    return f'<div class="cards" role="group" aria-label="Presets">{"".join(each)}</div>'
 
 
-def _card(preset: Preset, chosen: bool) -> str:
+def _card(outlook: Outlook, facts: Sequence[str], yours: str, chosen: bool) -> str:
+    preset = outlook.preset
     mark = '<span class="mark">chosen</span>' if chosen else ""
     pressed = "true" if chosen else "false"
-    needs = wording.needs(preset.vram_gb, preset.ram_gb)
+    state, said = wording.FITS[outlook.state]
+    needs_card = f" · {outlook.levers}" if outlook.levers else ""
     return (
         f'<button type="button" class="card" data-act="{markup.text(preset.name)}" aria-pressed="{pressed}">'
-        f"<strong>{markup.text(preset.title)}</strong>{mark}<span>{markup.text(preset.summary)}</span>"
-        f'<span class="quiet">{markup.text(preset.card)} · {markup.text(needs)}</span></button>'
+        f"<strong>{markup.text(preset.title)}</strong>{mark}"
+        f'<span class="marks"><span class="state {state}">{said}</span>'
+        f'<span class="yours">{markup.text(yours)}</span></span>'
+        f"<span>{markup.text(preset.summary)}</span>"
+        f'<span class="quiet">{markup.text(" · ".join(facts) + needs_card)}</span>'
+        f'<span class="quiet">{markup.text(preset.card)}</span></button>'
     )
+
+
+@cache
+def _file_mb(preset: str) -> float:
+    return presets.file_mb(presets.settings_of(preset))
 
 
 def values(desk: Desk) -> dict[str, Any]:

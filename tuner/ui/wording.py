@@ -97,6 +97,9 @@ STATES = {
     "finished": "Finished",
 }
 
+FITS = {"fits": ("ok", "fits"), "tight": ("warn", "tight, slower"), "no": ("bad", "will not fit")}
+"""How a preset suits this computer: the look, and the words."""
+
 FINDINGS = {"ok": "good", "warn": "note", "bad": "mend"}
 
 DIALS = (
@@ -159,7 +162,18 @@ def number(value: float | None) -> str:
 
 
 def needs(vram_gb: float, ram_gb: float) -> str:
-    return " and ".join([f"{vram_gb:g} GB VRAM"] * bool(vram_gb) + [f"{ram_gb:g} GB RAM"])
+    """`about 15.7 GB VRAM and 2.5 GB RAM`."""
+    return "about " + " and ".join([f"{vram_gb:.3g} GB VRAM"] * bool(vram_gb) + [f"{ram_gb:.2g} GB RAM"])
+
+
+def for_card(name: str | None) -> str:
+    """Whose preset it is: that of the card found, or of a computer without one."""
+    return f"for your {name}" if name else "for this computer"
+
+
+def file_size(megabytes: float) -> str:
+    """`file of about 0.76 MB`, `file of about 105 MB`."""
+    return f"file of about {megabytes:.2g} MB" if megabytes < 10 else f"file of about {megabytes:.0f} MB"
 
 
 def newest(steps: Sequence[str]) -> str:
@@ -204,11 +218,7 @@ def recipe_sentence(
     if seconds is not None:
         parts.append(f"about {duration(seconds)}")
     if megabytes is not None:
-        parts.append(
-            f"one file of about {megabytes:.2g} MB"
-            if megabytes < 10
-            else f"one file of about {megabytes:.0f} MB"
-        )
+        parts.append(f"one {file_size(megabytes)}")
     return ", ".join(parts)
 
 
