@@ -60,7 +60,9 @@ def build() -> RunsTab:
     table = markup.region("runs", acts=True)
     refresh = gr.Button("Look again", size="sm", scale=0, min_width=140)
     with gr.Accordion("Open the configuration of another trainer", open=False):
-        foreign = gr.File(label=f"Files of {', '.join(NAMES)}", file_count="multiple", height=140)
+        foreign = gr.File(
+            label=f"Files of {', '.join(NAMES)}", file_count="multiple", height=140, elem_id="foreign"
+        )
         opened = markup.region("opened", acts=True)
     return RunsTab(
         waiting, table, asked, more, steps, longer, remove, typed, delete, refresh, foreign, opened
