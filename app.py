@@ -20,8 +20,11 @@ HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     root = options.root.resolve()
+    if options.machine:
+        _stand_in(options.machine, parser)
     os.chdir(HERE)
     say("FluxTuner is opening ...")
     if options.port and _taken(options.port):
@@ -46,6 +49,16 @@ def main(arguments: list[str]) -> int:
 def _taken(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
+
+
+def _stand_in(file: Path, parser: argparse.ArgumentParser) -> None:
+    """This computer seems to be the one that the file describes."""
+    from tuner import machine
+
+    try:
+        machine.stand_in(file)
+    except (OSError, ValueError) as error:
+        parser.error(f"--machine: {error}")
 
 
 def _open(root: Path, port: int | None, browser: bool) -> None:
@@ -81,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         default=HERE,
         metavar="FOLDER",
         help="where the folder runs lies (default: beside app.py)",
+    )
+    parser.add_argument(
+        "--machine",
+        type=Path,
+        metavar="FILE",
+        help="a JSON file that describes another computer, to see what the page would say there: "
+        '{"vram_total_gb": 24, "vram_used_gb": 0.5, "ram_total_gb": 32, "gpu_name": "RTX 3090"}',
     )
     return parser
 

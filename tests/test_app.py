@@ -44,3 +44,9 @@ def test_ctrl_c(capsys, monkeypatch) -> None:
     monkeypatch.setattr(app, "_open", open_until_ctrl_c)
     assert app.main([]) == 0
     assert "FluxTuner is closed." in capsys.readouterr().out
+
+
+def test_a_machine_that_is_not_described(capsys, tmp_path) -> None:
+    with pytest.raises(SystemExit):
+        app.main(["--machine", str(tmp_path / "nowhere.json")])
+    assert "--machine: " in capsys.readouterr().err

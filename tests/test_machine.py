@@ -171,3 +171,17 @@ def test_path(path, state):
 def test_no_torch_is_imported():
     code = "import sys; from tuner import machine; machine.doctor(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_stands_in_for_this_computer(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_stand_in", {})
+    file = tmp_path / "other.json"
+    file.write_text('{"vram_total_gb": 24, "vram_used_gb": 1, "gpu_name": "RTX 3090"}', encoding="utf-8")
+    here = machine.read()
+    machine.stand_in(file)
+    there = machine.read()
+    assert (there.vram_total_gb, there.vram_used_gb, there.gpu_name) == (24, 1, "RTX 3090")
+    assert there.ram_total_gb == here.ram_total_gb
+    file.write_text('{"vram": 24}', encoding="utf-8")
+    with pytest.raises(ValueError, match="may hold these names and no others: ram_used_gb"):
+        machine.stand_in(file)
