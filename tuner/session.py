@@ -233,6 +233,12 @@ class Session:
 
         return sending.send(exporting.Finished(*_finished(run, step)), install, dtype, sample, draw)
 
+    def merge(self, run: Path, to: Path, step: int | None = None, strength: float = 1.0) -> Path:
+        """Write the transformer with a checkpoint's adapter inside, bf16: a .safetensors file or a folder."""
+        from tuner.training import exporting, merging
+
+        return merging.merge(exporting.Finished(*_finished(run, step)), to, strength)
+
     def strengths(self, run: Path, sample: str | None = None, step: int | None = None) -> Path:
         """Draw a sample of a checkpoint at several strengths. -> the picture, in the run's exports"""
         with self._alone("Pictures are being drawn."):

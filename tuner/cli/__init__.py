@@ -138,6 +138,23 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "merge",
+        "Write the whole transformer with a run's adapter inside, in bf16.",
+        commands.merge,
+        (
+            _argument("run", metavar="RUN", type=Path, help="the run folder"),
+            _argument(
+                "--to",
+                metavar="PLACE",
+                type=Path,
+                required=True,
+                help="NAME.safetensors for one file as ComfyUI loads it, else a folder for diffusers",
+            ),
+            _argument("--step", type=int, metavar="N", help="the checkpoint; default: the newest"),
+            _argument("--strength", type=float, metavar="X", default=1.0, help="default: 1.0"),
+        ),
+    ),
+    Command(
         "open",
         "Write the recipe that an exported LoRA carries as the files of a new run.",
         commands.open_export,

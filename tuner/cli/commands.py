@@ -178,6 +178,14 @@ def send(arguments: Namespace) -> int:
     return 0
 
 
+def merge(arguments: Namespace) -> int:
+    """A whole checkpoint in place of base model and LoRA."""
+    tell("Merging ...")
+    written = Session(Path.cwd()).merge(arguments.run, arguments.to, arguments.step, arguments.strength)
+    report(arguments, {"path": str(written)}, [f"Written: {written}"])
+    return 0
+
+
 def open_export(arguments: Namespace) -> int:
     """The files of the run that made a LoRA."""
     config = arguments.to / "config"

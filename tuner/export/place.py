@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -42,7 +43,8 @@ def free_name(name: str, *folders: Path) -> str:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` that no program lists, to be written to; renamed at the end, gone after an error.
+    """A name beside `path` that no program lists, for a file or a folder to be written; renamed at the end,
+    gone after an error.
 
     What the disk says against it is raised as a sentence.
     """
@@ -55,7 +57,10 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _in_words(error, path) from error
     finally:
-        half.unlink(missing_ok=True)
+        if half.is_dir():
+            shutil.rmtree(half)
+        else:
+            half.unlink(missing_ok=True)
 
 
 def copy(source: Path, to: Path) -> None:

@@ -113,6 +113,11 @@ def parameters(source: Source) -> Callable[[str], Tensor]:
     return _open_transformer(source)[1].read
 
 
+def contents(source: Source) -> tuple[dict[str, Any], Weights]:
+    """What the transformer's config.json says, and its weights, none of which is read yet."""
+    return _open_transformer(source)
+
+
 def plain(dtype: torch.dtype, device: torch.device) -> Place:
     """Places layers as they are."""
 

@@ -7,7 +7,7 @@ here. Weights in fp8 may have a scale next to them, as ComfyUI writes them. No t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +99,12 @@ _SINGLE = (
 )
 
 
+_BLOCKS = (
+    ("transformer_blocks", "double_blocks", _DOUBLE),
+    ("single_transformer_blocks", "single_blocks", _SINGLE),
+)
+
+
 def is_single_file(place: str) -> bool:
     return place.endswith(SUFFIX)
 
@@ -143,6 +149,24 @@ def config(tensors: Pieces, path: Path) -> dict[str, Any]:
     }
 
 
+def bfl_layout(names: Iterable[str]) -> dict[str, tuple[tuple[str, bool], ...]]:
+    """By BFL's name: diffusers' tensors of a transformer that are stacked to make it, in their order, each
+    with whether its halves change places. Raises KeyError for a tensor that BFL's model does not have.
+    """
+    theirs = {module.ours: module for module in _modules_of(names)}
+    stacked: dict[str, list[tuple[int, str, bool]]] = {}
+    for name in names:
+        ours, _, leaf = name.rpartition(".")
+        module = theirs[ours]
+        spans = module.spans or ((0, 0),)
+        if ".norm." in f".{module.theirs}" and leaf == "weight":
+            leaf = "scale"
+        stacked.setdefault(f"{module.theirs}.{leaf}", []).append((spans[0][0], name, len(spans) > 1))
+    return {
+        name: tuple((ours, swapped) for _, ours, swapped in sorted(parts)) for name, parts in stacked.items()
+    }
+
+
 def _begins(found: Mapping[str, Entry], prefix: str) -> bool:
     return f"{prefix}img_in.weight" in found or f"{prefix}x_embedder.weight" in found
 
@@ -157,13 +181,20 @@ def _from_bfl(own: Mapping[str, Entry]) -> Iterator[tuple[str, tuple[Piece, ...]
                 yield f"{module.ours}.{leaf}", _cut(whole, module.spans, width)
 
 
-def _modules(own: Mapping[str, Entry]) -> Iterator[_Module]:
+def _modules(own: Iterable[str]) -> Iterator[_Module]:
+    """Of a file with BFL's names."""
+    return _all_modules(*(_count(own, f"{theirs}.") for _, theirs, _ in _BLOCKS))
+
+
+def _modules_of(names: Iterable[str]) -> Iterator[_Module]:
+    """Of a transformer with diffusers' names."""
+    return _all_modules(*(_count(names, f"{ours}.") for ours, _, _ in _BLOCKS))
+
+
+def _all_modules(*counts: int) -> Iterator[_Module]:
     yield from _ROOT
-    for ours, theirs, table in (
-        ("transformer_blocks", "double_blocks", _DOUBLE),
-        ("single_transformer_blocks", "single_blocks", _SINGLE),
-    ):
-        for number in range(_count(own, f"{theirs}.")):
+    for (ours, theirs, table), count in zip(_BLOCKS, counts, strict=True):
+        for number in range(count):
             for module in table:
                 yield _Module(
                     f"{ours}.{number}.{module.ours}", f"{theirs}.{number}.{module.theirs}", module.spans
@@ -188,7 +219,7 @@ def _scale(own: Mapping[str, Entry], name: str) -> Entry | None:
     return next((own[module + ending] for ending in _SCALES if module + ending in own), None)
 
 
-def _count(names: Mapping[str, Any], start: str) -> int:
+def _count(names: Iterable[str], start: str) -> int:
     numbers = {int(name[len(start) :].split(".")[0]) for name in names if name.startswith(start)}
     return max(numbers, default=-1) + 1
 
