@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tests.recipe import write_checkpoint, write_recipe
 from tuner import cli, files, machine
+from tuner.quantization import tried
 
 LOOKING = ("check", "plan", "dataset")
 
@@ -291,6 +293,9 @@ def test_doctor(call, monkeypatch):
     good = machine.Finding("Python", "ok", "Python 3.12.")
     monkeypatch.setattr(machine, "doctor", lambda: (good,))
     assert call("doctor").code == 0
+    monkeypatch.setattr(tried, "findings", lambda: (replace(good, title="NF4 layer", state="bad"),))
+    deeper = call("doctor", "--layers")
+    assert deeper.code == 1 and "NF4 layer" in deeper.out
     monkeypatch.setattr(machine, "doctor", lambda: (good, bad))
     result = call("doctor")
     assert result.code == 1

@@ -203,7 +203,12 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("settings", "Explain every key of the five files, as in docs/settings.md.", commands.settings),
-    Command("doctor", "Check this computer.", commands.computer),
+    Command(
+        "doctor",
+        "Check this computer.",
+        commands.computer,
+        (_argument("--layers", action="store_true", help="also compute quantized layers; takes a minute"),),
+    ),
     Command(
         "bench",
         "Measure speed and memory.",

@@ -18,6 +18,7 @@ from tuner.errors import Advice, ModelMissing, TunerError
 from tuner.files import from_export
 from tuner.plan import sources
 from tuner.plan.phases import Plan
+from tuner.quantization import tried
 from tuner.session import Session, prepare
 from tuner.settings import page
 from tuner.settings.request import INSTRUCTIONS, CaptionRequest, SampleRequest
@@ -227,7 +228,7 @@ def sample(arguments: Namespace) -> int:
 
 def computer(arguments: Namespace) -> int:
     """What this computer has and lacks; exit code 1 where something must be mended first."""
-    findings = machine.doctor()
+    findings = (*machine.doctor(), *(tried.findings() if arguments.layers else ()))
     lines = []
     for one in findings:
         lines.append(f"{MARKS[one.state]} {one.title + ':':<15}{one.sentence}")
