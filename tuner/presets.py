@@ -46,10 +46,10 @@ class Preset:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run with a preset would need of one computer, in GB, and whether that is free there.
+    """What a run with a preset needs, in GB, and whether that is free on one computer.
 
-    "tight": it is, but the card is smaller than the preset is made for, so that more waits off the card.
-    Where it does not fit, the need is that of the card it is made for. `levers` says what leaves the card.
+    "tight": it is, but the card is smaller than the preset is made for; the need is what comes of that, and
+    `levers` says what leaves the card. Else the need is that of the card it is made for.
     """
 
     preset: Preset
@@ -82,13 +82,17 @@ def recommended(reading: Reading) -> Preset:
 def outlook(preset: Preset, reading: Reading) -> Outlook:
     """Judged by the memory that is free at this moment."""
     free_gb = _free_vram_gb(reading)
-    need, said = _need(preset.name, None if free_gb is None else floor(free_gb * 10) / 10)
+    meant_gb = preset.card_gb - SPARE_VRAM_GB
+    is_meant = not preset.card_gb or (free_gb or 0.0) >= meant_gb
+    used_gb = meant_gb if is_meant and preset.card_gb else free_gb
+    need, said = _need(preset.name, None if used_gb is None else floor(used_gb * 10) / 10)
     free_ram_gb = fitting.MARGIN * (reading.ram_total_gb - reading.ram_used_gb)
     there = fitting.MARGIN * (free_gb or 0.0)
     if need.ram_gb > free_ram_gb or need.vram_gb > there or (preset.card_gb and free_gb is None):
         return Outlook(preset, "no", preset.vram_gb, preset.ram_gb, "")
-    is_meant = (free_gb or 0.0) >= preset.card_gb - SPARE_VRAM_GB
-    return Outlook(preset, "fits" if is_meant else "tight", need.vram_gb, need.ram_gb, said)
+    return Outlook(
+        preset, "fits" if is_meant else "tight", need.vram_gb, need.ram_gb, "" if is_meant else said
+    )
 
 
 def _free_vram_gb(reading: Reading) -> float | None:

@@ -143,7 +143,7 @@ def _card(outlook: Outlook, facts: Sequence[str], yours: str, chosen: bool) -> s
         f"<strong>{markup.text(preset.title)}</strong>{mark}"
         f'<span class="marks"><span class="state {state}">{said}</span>'
         f'<span class="yours">{markup.text(yours)}</span></span>'
-        f"<span>{markup.text(preset.summary)}</span>"
+        f'<span class="summary">{markup.text(preset.summary)}</span>'
         f'<span class="quiet">{markup.text(" · ".join(facts) + needs_card)}</span>'
         f'<span class="quiet">{markup.text(preset.card)}</span></button>'
     )

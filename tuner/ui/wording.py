@@ -97,7 +97,7 @@ STATES = {
     "finished": "Finished",
 }
 
-FITS = {"fits": ("ok", "fits"), "tight": ("warn", "tight, slower"), "no": ("bad", "will not fit")}
+FITS = {"fits": ("ok", "fits"), "tight": ("warn", "tight"), "no": ("bad", "will not fit")}
 """How a preset suits this computer: the look, and the words."""
 
 FINDINGS = {"ok": "good", "warn": "note", "bad": "mend"}
@@ -163,7 +163,9 @@ def number(value: float | None) -> str:
 
 def needs(vram_gb: float, ram_gb: float) -> str:
     """`about 15.7 GB VRAM and 2.5 GB RAM`."""
-    return "about " + " and ".join([f"{vram_gb:.3g} GB VRAM"] * bool(vram_gb) + [f"{ram_gb:.2g} GB RAM"])
+    return "about " + " and ".join(
+        [f"{round(vram_gb, 1):g} GB VRAM"] * bool(vram_gb) + [f"{round(ram_gb, 1):g} GB RAM"]
+    )
 
 
 def for_card(name: str | None) -> str:
