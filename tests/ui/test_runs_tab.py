@@ -53,7 +53,7 @@ def test_a_run_whose_program_was_killed_has_stopped_and_goes_on(stopped) -> None
     other = Desk(Session(stopped.session.root))
     table = runs_tab.table(other)
     assert "Stopped" in table and 'data-act="continue:practice"' in table
-    assert runs_tab.act(other, "continue:practice").tab == "train"
+    assert runs_tab.press(other, "continue:practice").tab == "train"
     assert other.view.first_step > 0
     other.stop()
     other.session.join(PATIENCE_SECONDS)
@@ -67,11 +67,11 @@ def test_a_run_that_goes_on_is_shown_live(desk) -> None:
 
 
 def test_a_finished_run_opens_with_its_results(finished) -> None:
-    assert runs_tab.act(finished, "open:practice").tab == "results"
+    assert runs_tab.press(finished, "open:practice").tab == "results"
 
 
 def test_a_finished_run_is_trained_on(finished) -> None:
-    asked = runs_tab.act(finished, "more:practice")
+    asked = runs_tab.press(finished, "more:practice")
     assert (asked.question, asked.run, asked.steps) == ("more", "practice", 12)
     with pytest.raises(TunerError, match="6 steps already"):
         runs_tab.train_on(finished, "practice", 6)
@@ -82,7 +82,7 @@ def test_a_finished_run_is_trained_on(finished) -> None:
 
 def test_a_copy_is_the_same_recipe_under_a_free_name(finished) -> None:
     finished.change({"optimization.learning_rate": 1e-3})
-    assert runs_tab.act(finished, "copy:practice").new_recipe
+    assert runs_tab.press(finished, "copy:practice").new_recipe
     assert finished.settings.optimization.learning_rate != 1e-3
     assert finished.settings.optimization.max_train_steps == 6
     assert (finished.name, finished.preset) == ("practice-2", "practice")
@@ -90,7 +90,7 @@ def test_a_copy_is_the_same_recipe_under_a_free_name(finished) -> None:
 
 def test_a_run_is_deleted_where_its_name_is_typed(finished) -> None:
     outside = finished.session.root / "model"
-    assert runs_tab.act(finished, "delete:practice").question == "delete"
+    assert runs_tab.press(finished, "delete:practice").question == "delete"
     with pytest.raises(TunerError, match="type its name"):
         shelf.delete(finished, "practice", "practise")
     assert finished.folder.path.is_dir()
@@ -118,14 +118,14 @@ def test_recipes_wait_and_run_in_turn(desk) -> None:
     assert 'data-act="up:practice-3"' in shown and wording.QUEUE_GOES in shown
     assert wording.NOT_STARTED in runs_tab.table(desk)
     before = desk.runs_stamp
-    runs_tab.act(desk, "up:practice-3")
+    runs_tab.press(desk, "up:practice-3")
     assert desk.runs_stamp != before
     with pytest.raises(TunerError, match="goes on or waits"):
         shelf.delete(desk, "practice-2", "practice-2")
     desk.stop()
     until(lambda: not desk.session.running)
     assert 'data-act="release:"' in runs_tab.waiting(desk)
-    runs_tab.act(desk, "release:")
+    runs_tab.press(desk, "release:")
     until(lambda: not desk.queue.entries)
     assert desk.view.run == "practice-2" and desk.folder.name == "practice-2"
 
@@ -140,10 +140,10 @@ def test_a_recipe_that_cannot_start_does_not_wait(desk) -> None:
 def test_a_run_that_goes_on_later_waits(stopped, monkeypatch) -> None:
     stopped.start()
     monkeypatch.setattr(runs_tab.gr, "Info", lambda _: None)
-    assert runs_tab.act(stopped, "continue:practice") == runs_tab.Answer()
+    assert runs_tab.press(stopped, "continue:practice") == runs_tab.Answer()
     assert [one.run for one in stopped.queue.entries] == ["practice"]
     assert "continue:practice" not in runs_tab.table(stopped)
-    runs_tab.act(stopped, "out:practice")
+    runs_tab.press(stopped, "out:practice")
     assert stopped.queue.entries == ()
 
 
@@ -159,11 +159,11 @@ def test_the_folder_is_opened_by_the_system(finished, monkeypatch) -> None:
     monkeypatch.setattr(shelf.sys, "platform", "linux")
     monkeypatch.setattr(shelf.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(shelf.subprocess, "Popen", lambda words, **_: opened.append(words))
-    runs_tab.act(finished, "folder:practice")
+    runs_tab.press(finished, "folder:practice")
     assert opened == [["/bin/xdg-open", str(finished.folder.path)]]
     monkeypatch.setattr(shelf.shutil, "which", lambda name: None)
     with pytest.raises(TunerError, match="no file manager"):
-        runs_tab.act(finished, "folder:practice")
+        runs_tab.press(finished, "folder:practice")
 
 
 def test_the_configuration_of_another_trainer_becomes_the_recipe(desk, tmp_path) -> None:
@@ -177,7 +177,7 @@ def test_the_configuration_of_another_trainer_becomes_the_recipe(desk, tmp_path)
     said = runs_tab.open_foreign(desk, dropped)
     assert "kohya" in said and "noise_offset" in said and 'data-act="recipe:"' in said
     assert (desk.name, desk.settings.adapter.lora_rank, desk.pictures_folder) == ("my_cat", 8, "/data/cat")
-    assert runs_tab.act(desk, "recipe:") == runs_tab.Answer("recipe", new_recipe=True)
+    assert runs_tab.press(desk, "recipe:") == runs_tab.Answer("recipe", new_recipe=True)
     with pytest.raises(TunerError, match="dataset.toml"):
         runs_tab.open_foreign(desk, dropped[:1])
     assert runs_tab.open_foreign(desk, None) == ""
@@ -198,4 +198,4 @@ def test_the_page_is_told_what_a_press_made_of_it(finished) -> None:
 )
 def test_what_the_page_may_not_ask(finished, what) -> None:
     with pytest.raises(TunerError):
-        runs_tab.act(finished, what)
+        runs_tab.press(finished, what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from tuner.hub.download import Download, File
 from tuner.machine import GB
 from tuner.plan import sources
 from tuner.ui import markup, wording
+from tuner.ui.acting import QUIET, Acting
 from tuner.ui.desk import Desk
 
 PRACTICE = "practice"
@@ -80,6 +82,23 @@ def build() -> BaseModelPart:
         chosen, folder, look, practice, shown, which, licence, token, keep, check, ticks, start, stop,
         progress, timer,
     )  # fmt: skip
+
+
+def tie(part: BaseModelPart, desk: Desk, act: Acting, opened: Any) -> None:
+    """`opened` is the event that the tab is opened; every browser tab shows the same download."""
+    models, shown = Models(), [part.chosen, part.found]
+    for event in (part.look.click, part.folder.submit):
+        act.slowly(part.found, event, partial(look, desk, models), part.folder, shown)
+    act.word(part.found.click, partial(use, desk, models), shown)
+    act.on(part.practice.click, lambda: take_practice(desk, models), None, shown)
+    part.flavour.change(licence_of, part.flavour, part.licence, **QUIET)
+    for event in (part.keep.click, part.token.submit):
+        act.slowly(part.ticks, event, keep_token, [part.token, part.flavour], [part.token, part.ticks])
+    act.slowly(part.ticks, part.check.click, ticks, part.flavour, part.ticks)
+    act.slowly(part.progress, part.start.click, partial(start, desk, models), part.flavour, part.live)
+    act.on(part.stop.click, lambda: stop(models), None, part.live)
+    for event in (part.timer.tick, opened):
+        event(lambda: progress(models), None, part.live, **QUIET)
 
 
 def chosen(desk: Desk) -> str:

@@ -14,6 +14,7 @@ from tuner.dataset import doctor, mending
 from tuner.dataset.doctor import Finding
 from tuner.errors import TunerError
 from tuner.ui import editor, form, markup, pictures, wording
+from tuner.ui.acting import Acting
 from tuner.ui.desk import Desk
 from tuner.ui.pictures import Shown
 from tuner.ui.thumbnails import thumbnail
@@ -77,8 +78,8 @@ def build() -> ImagesTab:
     return ImagesTab(seen, drop, arrived, folder, trigger, look, summary, gallery, edited, findings)
 
 
-def tie(tab: ImagesTab, desk: Desk, act: Any, opened: Any) -> None:
-    """`act` is layout.Acting, `opened` the event that this tab is opened."""
+def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any) -> None:
+    """`opened` is the event that this tab is opened."""
     one, look = tab.editor, partial(act.slowly, tab.gallery)
     changed = [*tab.shown, *one.one]
     look(opened, partial(refresh, desk), tab.seen, tab.shown)

@@ -33,12 +33,12 @@ from tuner.ui import (
     train_tab,
     wording,
 )
+from tuner.ui.acting import QUIET, Acting
 from tuner.ui.desk import Desk
 from tuner.ui.trouble import card, guarded
 
 HOST = "127.0.0.1"
 CSS = Path(__file__).with_name("page.css")
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 FONT = ("system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 FONT_MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
 TICK_SECONDS, SLOW_TICK_SECONDS = 1, 3
@@ -89,7 +89,7 @@ def build(session: Session) -> gr.Blocks:
     with gr.Blocks(title=wording.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         page = _components(desk)
         _live(blocks, page, desk)
-        act = Acting(page, desk)
+        act = Acting(desk, lambda: tick(desk, ""), page.quick)
         images_tab.tie(page.images, desk, act, page.tab["images"].select)
         _recipe(page, desk, act)
         _runs(page, desk, act)
@@ -212,45 +212,6 @@ def first_tab(desk: Desk) -> Any:
     return gr.Tabs(selected="setup") if desk.welcome() else gr.skip()
 
 
-class Acting:
-    """Ties commands to events: errors become the failure card, and the page shows at once what came of it."""
-
-    def __init__(self, page: Page, desk: Desk) -> None:
-        self.page, self.desk = page, desk
-
-    def on(self, event: Any, deed: Callable[..., Any], inputs: Any = None, outputs: Any = None) -> None:
-        """`deed` gets the values of `inputs` and returns those of `outputs`."""
-        self._tie(event, guarded(self.desk, deed), inputs, outputs)
-
-    def slowly(self, busy: Any, event: Any, deed: Callable[..., Any], inputs: Any, outputs: Any) -> None:
-        """The same for what may take its time: `busy` is the component that shows so."""
-        self._tie(event, guarded(self.desk, deed), inputs, outputs, show_progress_on=busy)
-
-    def picked(self, event: Any, deed: Callable[[int], Any], outputs: Any) -> None:
-        """`deed` gets the place of what was chosen in a gallery."""
-        guard = guarded(self.desk, deed)
-
-        def run(event: gr.SelectData) -> Any:
-            return guard(int(event.index))
-
-        self._tie(event, run, None, outputs)
-
-    def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> Any:
-        """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
-        guard = guarded(self.desk, deed)
-
-        def run(event: gr.EventData) -> Any:
-            return guard(str(event.act))
-
-        return self._tie(event, run, None, outputs)
-
-    def _tie(self, event: Any, run: Callable[..., Any], inputs: Any, outputs: Any, **busy: Any) -> Any:
-        """-> the event, to go on from."""
-        shown = "minimal" if busy else "hidden"
-        done = event(run, inputs, outputs, show_progress=shown, api_visibility="private", **busy)
-        return done.then(lambda: tick(self.desk, ""), None, self.page.quick, **QUIET)
-
-
 def _recipe(page: Page, desk: Desk, act: Acting) -> None:
     """Filled when its tab is opened; what is typed is kept when the field is left."""
     recipe = page.recipe
@@ -302,68 +263,19 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     act.on(train.sample.click, lambda: _say(desk.session.sample_now, wording.SAMPLING))
     act.on(train.save.click, lambda: _say(desk.session.save_now, wording.SAVING))
     looked_at = [results.prompt, results.step]
-    sent = [*looked_at, results.folder]
+    sent = [*looked_at, results.folder, results.draw]
     act.slowly(results.exported, results.export.click, partial(_send, desk), sent, [*results])
     act.slowly(results.strip, results.compare.click, partial(_compare, desk), looked_at, [*results])
     opened = [page.tabs, *page.recipe.shown, *page.recipe.sections]
     act.on(results.dropped.upload, partial(_open_export, desk), results.dropped, opened)
     act.on(results.strength.release, desk.choose_strength, results.strength)
-    _earlier_runs(page, desk, act)
+    runs_tab.tie(page.runs, desk, act, page.tab["runs"].select, page.tabs, page.recipe)
     setup = page.setup
     for event in (page.tab["setup"].select, setup.again.click):
         act.on(event, lambda: setup_tab.show(desk), None, setup.shown)
     act.on(setup.clear.click, lambda: setup_tab.clear(desk), None, setup.shown)
     act.slowly(setup.tried, setup.trying.click, setup_tab.try_layers, None, setup.tried)
-    _base_model(setup.model, desk, act)
-
-
-def _earlier_runs(page: Page, desk: Desk, act: Acting) -> None:
-    """The Runs tab: its lists, the queue, and the two deeds that ask back."""
-    runs = page.runs
-    for event in (page.tab["runs"].select, runs.refresh.click):
-        act.on(event, lambda: runs_tab.show(desk), None, runs.lists)
-    told = [page.tabs, *page.recipe.sections, *runs.lists, *runs.questions]
-
-    def press(word: str) -> list[Any]:
-        return runs_tab.told(desk, runs_tab.act(desk, word))
-
-    def train_on(run: str, num_steps: float | None) -> list[Any]:
-        return runs_tab.told(desk, runs_tab.train_on(desk, run, num_steps))
-
-    def delete(run: str, typed: str) -> list[Any]:
-        shelf.delete(desk, run, typed)
-        return runs_tab.told(desk, runs_tab.Answer())
-
-    refresh_recipe = guarded(desk, partial(recipe_tab.refresh, desk))
-    for heard in (runs.table, runs.waiting, runs.opened):
-        act.word(heard.click, press, told).then(refresh_recipe, page.recipe.seen, page.recipe.shown, **QUIET)
-    act.slowly(
-        runs.opened, runs.foreign.upload, partial(runs_tab.open_foreign, desk), runs.foreign, runs.opened
-    )
-    act.on(runs.longer.click, train_on, [runs.asked, runs.steps], told)
-    for event in (runs.delete.click, runs.typed.submit):
-        act.on(event, delete, [runs.asked, runs.typed], told)
-
-
-def _base_model(part: base_model.BaseModelPart, desk: Desk, act: Acting) -> None:
-    """Models on this computer, access to others, and their download, which every tab shows as it goes."""
-    models, shown = base_model.Models(), [part.chosen, part.found]
-    for event in (part.look.click, part.folder.submit):
-        act.slowly(part.found, event, partial(base_model.look, desk, models), part.folder, shown)
-    act.word(part.found.click, partial(base_model.use, desk, models), shown)
-    act.on(part.practice.click, lambda: base_model.take_practice(desk, models), None, shown)
-    part.flavour.change(base_model.licence_of, part.flavour, part.licence, **QUIET)
-    for event in (part.keep.click, part.token.submit):
-        act.slowly(
-            part.ticks, event, base_model.keep_token, [part.token, part.flavour], [part.token, part.ticks]
-        )
-    act.slowly(part.ticks, part.check.click, base_model.ticks, part.flavour, part.ticks)
-    act.slowly(
-        part.progress, part.start.click, partial(base_model.start, desk, models), part.flavour, part.live
-    )
-    act.on(part.stop.click, lambda: base_model.stop(models), None, part.live)
-    part.timer.tick(lambda: base_model.progress(models), None, part.live, **QUIET)
-    act.page.tab["setup"].select(lambda: base_model.progress(models), None, part.live, **QUIET)
+    base_model.tie(setup.model, desk, act, page.tab["setup"].select)
 
 
 def _say(ask: Callable[[], None], sentence: str) -> None:
@@ -371,8 +283,8 @@ def _say(ask: Callable[[], None], sentence: str) -> None:
     gr.Info(sentence)
 
 
-def _send(desk: Desk, prompt: str | None, step: str | None, folder: str) -> list[Any]:
-    desk.send(folder, prompt)
+def _send(desk: Desk, prompt: str | None, step: str | None, folder: str, draw: bool) -> list[Any]:
+    desk.send(folder, prompt, draw)
     return results_tab.show(desk, prompt, step)
 
 

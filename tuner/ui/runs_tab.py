@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,11 @@ from tuner.errors import TunerError
 from tuner.files.importers import NAMES
 from tuner.files.run_folder import RunFolder
 from tuner.queue import Entry
-from tuner.ui import form, history, markup, shelf, wording
+from tuner.ui import form, history, markup, recipe_tab, shelf, wording
+from tuner.ui.acting import QUIET, Acting
 from tuner.ui.desk import Desk
+from tuner.ui.recipe_tab import RecipeTab
+from tuner.ui.trouble import guarded
 from tuner.view import RunView
 
 HEAD = ("", "Run", "State", "Preset", "Steps", "Peak VRAM", "Time", "Last change", "")
@@ -67,6 +71,31 @@ def build() -> RunsTab:
     return RunsTab(
         waiting, table, asked, more, steps, longer, remove, typed, delete, refresh, foreign, opened
     )
+
+
+def tie(tab: RunsTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs, recipe: RecipeTab) -> None:
+    """`opened` is the event that this tab is opened; `tabs` and `recipe` show what a deed made of them."""
+    for event in (opened, tab.refresh.click):
+        act.on(event, lambda: show(desk), None, tab.lists)
+    outputs = [tabs, *recipe.sections, *tab.lists, *tab.questions]
+
+    def pressed(word: str) -> list[Any]:
+        return told(desk, press(desk, word))
+
+    def go_on(run: str, num_steps: float | None) -> list[Any]:
+        return told(desk, train_on(desk, run, num_steps))
+
+    def delete(run: str, typed: str) -> list[Any]:
+        shelf.delete(desk, run, typed)
+        return told(desk, Answer())
+
+    refresh_recipe = guarded(desk, partial(recipe_tab.refresh, desk))
+    for heard in (tab.table, tab.waiting, tab.opened):
+        act.word(heard.click, pressed, outputs).then(refresh_recipe, recipe.seen, recipe.shown, **QUIET)
+    act.slowly(tab.opened, tab.foreign.upload, partial(open_foreign, desk), tab.foreign, tab.opened)
+    act.on(tab.longer.click, go_on, [tab.asked, tab.steps], outputs)
+    for event in (tab.delete.click, tab.typed.submit):
+        act.on(event, delete, [tab.asked, tab.typed], outputs)
 
 
 def show(desk: Desk) -> list[str]:
@@ -161,7 +190,7 @@ class Answer(NamedTuple):
     steps: int = 0
 
 
-def act(desk: Desk, word: str) -> Answer:
+def press(desk: Desk, word: str) -> Answer:
     """Carry out `deed:RUN` of a button; what the page sends is not trusted."""
     deed, _, run = word.partition(":")
     if deed not in DEEDS:
