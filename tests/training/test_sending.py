@@ -98,6 +98,12 @@ def test_a_running_comfyui_gets_the_workflow_and_draws(trained: Finished, instal
     assert "/userdata/workflows%2Frun-000007.json?overwrite=false" in fake.asked
 
 
+def test_one_that_does_not_draw_is_a_note(trained: Finished, install: comfyui.Install) -> None:
+    silent = send(trained, install, draw=True)
+    assert silent.lora is not None and silent.drawn is None
+    assert any("has not drawn it. It is not running. Start it" in note for note in silent.notes)
+
+
 def test_a_failed_export_sends_nothing(
     trained: Finished, install: comfyui.Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tuner.export.check import Verdict
@@ -69,3 +70,21 @@ def test_the_chosen_strength_stays_with_the_run(finished) -> None:
     assert results_tab.ResultsTab(*results_tab.show(finished, None, None)).strength["value"] == 1.0
     finished.choose_strength(0.85)
     assert results_tab.ResultsTab(*results_tab.show(finished, None, None)).strength["value"] == 0.85
+
+
+def test_what_comfyui_drew_stands_beside_ours(finished, tmp_path) -> None:
+    ours, theirs = tmp_path / "a.png", tmp_path / "b.png"
+    made = sent(finished, Install("ComfyUI", tmp_path, tmp_path / "loras"))
+    finished.sent = replace(made, picture=ours, drawn=theirs)
+    card = results_tab.ResultsTab(*results_tab.show(finished, None, None)).exported
+    assert card.index("a.png") < card.index("b.png") and wording.THEIRS in card
+
+
+def test_a_sample_of_the_untrained_model_is_not_asked_for(finished, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(finished.session, "send", lambda *given, **named: asked.append((given, named)))
+    finished.send(" ", "nobody", True)
+    finished.send("/comfy", finished.view.samples[0].name)
+    (_, first), (second, named) = asked
+    assert first == {"sample": None, "draw": True}
+    assert second[1] == Path("/comfy") and named["sample"] == finished.view.samples[0].name

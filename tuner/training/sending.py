@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tuner.errors import TunerError
+from tuner.errors import Advice, TunerError
 from tuner.export import place, server
 from tuner.export.comfyui import Install
 from tuner.export.workflow import Models, Workflow, stamped, workflow
@@ -62,8 +62,11 @@ def send(
         lora = _copied(report.path, picture, install)
         notes += (*_workflow_put(report.path.stem, both, install), *_references_put(shown, install))
         notes += tuple(_missing(shown.drawing.models, install))
-    if draw and install:
-        drawn = _drawn(report.path, both, install)
+    if draw:
+        try:
+            drawn = _drawn(report.path, both, install)
+        except TunerError as error:
+            notes += (f"ComfyUI has not drawn it. {error}",)
     return Sent(report, beside, picture, install, lora, listed if install else None, notes, drawn)
 
 
@@ -124,8 +127,10 @@ def _missing(needed: Models, install: Install) -> Iterator[str]:
             yield f"This ComfyUI has no '{name}' in models/{kind}: choose another one in the workflow."
 
 
-def _drawn(export: Path, both: Workflow, install: Install) -> Path:
-    data = server.draw(install.address or server.ADDRESS, both.api, both.ui, DRAWING_SECONDS)
+def _drawn(export: Path, both: Workflow, install: Install | None) -> Path:
+    if install is None or install.address is None:
+        raise TunerError("It is not running.", Advice("Start it, and send the LoRA once more."))
+    data = server.draw(install.address, both.api, both.ui, DRAWING_SECONDS)
     path = export.with_name(place.free_name(f"{export.stem}-comfyui.png", export.parent))
     place.write(data, path)
     return path

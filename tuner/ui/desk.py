@@ -373,12 +373,13 @@ class Desk:
         self.session.stop()
         self._edits += 1
 
-    def send(self, to: str, sample: str | None) -> Sent:
+    def send(self, to: str, sample: str | None, draw: bool = False) -> Sent:
         """Export the newest checkpoint of the run on the page, and hand it to the ComfyUI that is found, or
         to the folder `to`; `sample` is the one that its workflow repeats.
         """
         folder = Path(to.strip()) if to.strip() else None
-        self.sent = self.session.send(self._shown_run().path, folder, sample=self._drawn(sample))
+        run = self._shown_run().path
+        self.sent = self.session.send(run, folder, sample=self._drawn(sample), draw=draw)
         self._num_exports += 1
         return self.sent
 

@@ -30,6 +30,7 @@ class ResultsTab(NamedTuple):
     compare: gr.Button
     strip: gr.HTML
     folder: gr.Textbox
+    draw: gr.Checkbox
     dropped: gr.UploadButton
 
 
@@ -61,11 +62,24 @@ def build() -> ResultsTab:
                 folder = gr.Textbox(
                     label="ComfyUI folder", info=wording.SEND_HELP, placeholder="found by itself"
                 )
+                draw = gr.Checkbox(label="Draw it in ComfyUI too", info=wording.DRAW_HELP)
                 compare = gr.Button("Compare strengths", size="sm", interactive=False)
             dropped = gr.UploadButton(wording.OPEN_EXPORT, file_types=[".safetensors"], size="sm")
     strip = markup.region("strengths")
     return ResultsTab(
-        title, prompt, step, slider, export, exported, download, strength, compare, strip, folder, dropped
+        title,
+        prompt,
+        step,
+        slider,
+        export,
+        exported,
+        download,
+        strength,
+        compare,
+        strip,
+        folder,
+        draw,
+        dropped,
     )
 
 
@@ -93,6 +107,7 @@ def show(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
         gr.update(value=desk.strength(), interactive=desk.folder is not None),
         gr.update(interactive=has_checkpoint and not view.active),
         strip(desk.strip) if desk.strip else "",
+        gr.skip(),
         gr.skip(),
         gr.skip(),
     ]
@@ -132,8 +147,21 @@ def exported(file: Path, trigger: str, sent: Sent | None = None) -> str:
     path = f'<p class="path"><code>{markup.text(place.resolve())}</code></p>'
     return (
         f'<div class="file" role="status"><p class="what">{wording.EXPORTED}</p>{markup.facts(pairs)}{path}'
-        f"{''.join(map(markup.quiet, lines))}</div>"
+        f"{''.join(map(markup.quiet, lines))}{_side_by_side(sent)}</div>"
     )
+
+
+def _side_by_side(sent: Sent | None) -> str:
+    """Our sample and what ComfyUI made of the same words."""
+    if sent is None or sent.drawn is None:
+        return ""
+    pairs = ((sent.picture, wording.OURS), (sent.drawn, wording.THEIRS))
+    shown = (
+        f"<figure>{markup.picture(path, words)}<figcaption>{words}</figcaption></figure>"
+        for path, words in pairs
+        if path
+    )
+    return f'<div class="pair">{"".join(shown)}</div>'
 
 
 def strip(picture: Path) -> str:
