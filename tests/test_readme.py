@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.house import ROOT
+from tuner import presets
 from tuner.install import builds
 from tuner.install.__main__ import COMMANDS
+from tuner.optimizers import catalog as optimizers
 
 PAGES = ("README.md", "CONTRIBUTING.md", "tuner/README.md")
 MADE_BY_RUNNING = ("runs/", "cache/", ".venv")
@@ -71,6 +73,24 @@ def test_the_way_without_a_card_is_the_one_that_is_understood() -> None:
     asked = found(r"FLUXTUNER_TORCH=(\w+)", *PAGES)
     assert asked
     assert all(builds.choose([], name) for name in asked)
+
+
+def preset_rows() -> list[str]:
+    """The table of the presets, as its page has it."""
+    return [
+        f"| {f'{one.card_gb} GB' if one.card_gb else 'none'} | `{one.name}` "
+        f"| {f'{one.vram_gb:g} GB VRAM, ' if one.vram_gb else ''}{one.ram_gb:g} GB RAM "
+        f"| {presets.settings_of(one.name).dataset.resolution:g} px |"
+        for one in presets.listed()
+    ]
+
+
+def test_the_presets_are_as_the_table_says() -> None:
+    assert "\n".join(preset_rows()) in text("README.md")
+
+
+def test_the_number_of_optimizers() -> None:
+    assert f"{len(optimizers.names())} optimizers" in text("README.md")
 
 
 def test_the_licence_is_there() -> None:
