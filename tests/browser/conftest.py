@@ -7,7 +7,7 @@ import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,9 @@ class App:
         return self.process.returncode
 
 
-def start_app(script: str, root: Path, welcomed: bool = True, **environment: str) -> App:
+def start_app(
+    script: str, root: Path, welcomed: bool = True, options: Sequence[str] = (), **environment: str
+) -> App:
     """Start a script of the repository as the app, and wait for its address; not as for the first time."""
     if welcomed:
         (root / ".tmp").mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,16 @@ def start_app(script: str, root: Path, welcomed: bool = True, **environment: str
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / script), "--no-browser", "--port", str(port), "--root", str(root)],
+        [
+            sys.executable,
+            str(ROOT / script),
+            "--no-browser",
+            "--port",
+            str(port),
+            "--root",
+            str(root),
+            *options,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
