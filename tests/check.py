@@ -12,7 +12,8 @@ STAGES = (
     ("format", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
     ("types", ("mypy", "--no-error-summary")),
-    ("tests", ("pytest", "-q", "--durations=5")),
+    # A file stays with one worker, so that what its tests share is made once.
+    ("tests", ("pytest", "-q", "--durations=5", "-n", "auto", "--maxprocesses=4", "--dist", "loadfile")),
 )
 
 
