@@ -178,9 +178,7 @@ def test_a_real_model_is_refused_only_where_its_weights_are_too_large(tmp_path):
     card = replace(CARD, vram_total_gb=25.0)
     assert plan(config, card).notes == ("To fit the card: the modulation layers off the card.",)
     all_on_it = {"block_streaming": "never", "modulation_eviction": "never"}
-    config = write_recipe(
-        tmp_path, pretrained_model_name_or_path="black-forest-labs/FLUX.1-dev", **all_on_it
-    )
+    config = write_recipe(tmp_path, pretrained_model_name_or_path="black-forest-labs/FLUX.1-dev", **all_on_it)
     tight = plan(config, card)
     make.refuse_misfit(tight, card)
     assert "RTX 3090 has 25 GB" in tight.notes[-1]
