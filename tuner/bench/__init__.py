@@ -8,19 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from tuner import machine
-from tuner.bench.cache import cache
-from tuner.bench.load import load
-from tuner.bench.page import page
+from tuner.bench import cache, load, page, whole
 from tuner.bench.shared import Asked
-from tuner.bench.whole import memory, step
 from tuner.errors import Advice, TunerError
 
 BENCHMARKS: dict[str, Callable[[Asked], dict[str, Any]]] = {
-    "step": step,
-    "page": page,
-    "load": load,
-    "cache": cache,
-    "memory": memory,
+    "step": whole.step,
+    "page": page.page,
+    "load": load.load,
+    "cache": cache.cache,
+    "memory": whole.memory,
 }
 
 

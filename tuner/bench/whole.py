@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tuner import presets
-from tuner.bench import loop
 from tuner.bench.cache import draw
+from tuner.bench.loop import against_bare
 from tuner.bench.shared import Asked, about, figures
 
 NUM_STEPS = 12
@@ -21,7 +21,7 @@ CAPTIONS = (4, 32)
 def step(asked: Asked) -> dict[str, Any]:
     """Seconds a step and peaks of a preset; without `random_weights` and `toy`, ours against a bare loop."""
     if not (asked.random_weights or asked.toy):
-        return loop.against_bare(asked.rounds)
+        return against_bare(asked.rounds)
     return {**about("step", _settings(asked)), **_run(asked)}
 
 
