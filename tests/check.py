@@ -1,4 +1,4 @@
-"""The one command: format, lint, types, tests. The first that fails ends it."""
+"""The one command: format, lint, types, tests, the page in a browser. The first that fails ends it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_PYTEST = ("pytest", "-q", "--durations=5")
 STAGES = (
     ("format", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
     ("types", ("mypy", "--no-error-summary")),
     # A file stays with one worker, so that what its tests share is made once.
-    ("tests", ("pytest", "-q", "--durations=5", "-n", "auto", "--maxprocesses=4", "--dist", "loadfile")),
+    ("tests", (*_PYTEST, "--ignore=tests/browser", "-n", "auto", "--maxprocesses=4", "--dist", "loadfile")),
+    # The page by itself: it is judged as somebody sees it whose computer does one thing at a time.
+    ("page", (*_PYTEST, "tests/browser")),
 )
 
 
