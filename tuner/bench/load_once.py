@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import sys
@@ -61,7 +62,11 @@ def _store_only(source: loading.Source, name: str) -> nn.Module:
 
         def dropped(path: str, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
             layer = placed(path, weight, bias)
-            return nn.Identity() if isinstance(layer, FrozenLinear) else layer
+            if not isinstance(layer, FrozenLinear):
+                return layer
+            del layer
+            gc.collect()  # the libraries' layers refer to themselves, and would wait for it
+            return nn.Identity()
 
         return loading.transformer(source, BF16, CPU, dropped)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PIECE_WEIGHTS = 2**22
+PIECE_WEIGHTS = 2**20
 """Weights are quantized in pieces of rows of about this many, so that the working copies stay small."""
 
 

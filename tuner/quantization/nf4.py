@@ -41,9 +41,17 @@ def quantize(weight: Tensor, bias: Tensor | None, device: torch.device, dtype: t
 
     The packed weight calls itself `dtype`, since T5 asks its layers for the format they compute in.
     """
-    packed, scales = zip(*(_packed(piece.to(dtype), dtype) for piece in pieces(weight)), strict=True)
-    state = _with_quantized_scales(torch.cat(scales), weight.shape, dtype)
-    return _layer(torch.cat(packed), state, bias, device)
+    # Both whole from the start: pieces that stay, among others that go, would leave holes in the memory.
+    packed = torch.empty(-(-weight.numel() // 2), dtype=torch.uint8, device=weight.device)
+    scales = torch.empty(-(-weight.numel() // _BLOCK), dtype=torch.float32, device=weight.device)
+    start = 0
+    for piece in pieces(weight):
+        codes, absmax = _packed(piece.to(dtype))
+        packed[start // 2 : start // 2 + len(codes)] = codes
+        scales[start // _BLOCK : start // _BLOCK + len(absmax)] = absmax
+        start += piece.numel()
+    state = _with_quantized_scales(scales, weight.shape, dtype)
+    return _layer(packed.view(dtype)[:, None], state, bias, device)
 
 
 def restore(tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> Nf4Linear:
@@ -88,9 +96,10 @@ def _layer(
     return with_bias(layer, bias, device, dtype)
 
 
-def _packed(piece: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    codes, state = functional.quantize_4bit(piece, blocksize=_BLOCK, quant_type="nf4", quant_storage=dtype)
-    return codes, state.absmax
+def _packed(piece: Tensor) -> tuple[Tensor, Tensor]:
+    """(two codes a byte, a scale a block)"""
+    codes, state = functional.quantize_4bit(piece, blocksize=_BLOCK, quant_type="nf4")
+    return codes.flatten(), state.absmax
 
 
 def _with_quantized_scales(scales: Tensor, shape: torch.Size, dtype: torch.dtype) -> functional.QuantState:

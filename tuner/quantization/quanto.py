@@ -84,15 +84,17 @@ def _bytes(
     weight: Tensor, layer: QuantoLinear, device: torch.device, dtype: torch.dtype
 ) -> WeightQBytesTensor:
     """A scale a row: the row's largest weight becomes the largest code."""
-    kind, codes, scales = layer.weight_qtype, [], []
+    kind, scales, start = layer.weight_qtype, [], 0
+    codes = torch.empty(weight.shape, dtype=layer.weight_qtype.dtype, device=weight.device)
     for rows in pieces(weight):
         scale = _without_zero(layer.optimizer(rows, qtype=kind, axis=0).to(dtype))
         ratio = rows / scale
         ratio = ratio if kind.is_floating_point else ratio.round_()
-        codes.append(ratio.clamp_(kind.qmin, kind.qmax).to(kind.dtype))
+        codes[start : start + len(rows)] = ratio.clamp_(kind.qmin, kind.qmax)
+        start += len(rows)
         scales.append(scale)
-    data, scale = torch.cat(codes).to(device), torch.cat(scales).to(device)
-    return WeightQBytesTensor(kind, 0, weight.shape, weight.stride(), data, scale, None)
+    scale = torch.cat(scales).to(device)
+    return WeightQBytesTensor(kind, 0, weight.shape, weight.stride(), codes.to(device), scale, None)
 
 
 def _bits(weight: Tensor, layer: QuantoLinear, device: torch.device, dtype: torch.dtype) -> WeightQBitsTensor:

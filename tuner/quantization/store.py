@@ -32,7 +32,7 @@ RECIPE = 1
 LIBRARIES = ("torch", "optimum-quanto", "bitsandbytes")
 SPARE_BYTES = 5 * 10**9
 """A disk is not filled beyond this for the sake of a quicker start."""
-_READ_AHEAD = 2
+_READ_AHEAD = 3
 _LONGEST_HEADER = 10**6
 _DTYPES = {
     "U8": torch.uint8,
