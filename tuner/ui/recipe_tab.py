@@ -108,8 +108,10 @@ def show(desk: Desk) -> list[Any]:
 
 
 def refresh(desk: Desk, seen: str) -> Any:
-    """Nothing where this browser tab is up to date: what is being typed stays."""
-    return gr.skip() if seen == desk.recipe_stamp else show(desk)
+    """Nothing where this browser tab is up to date, or is just being filled for the first time (`seen` is
+    still empty): what is being typed stays.
+    """
+    return gr.skip() if seen in ("", desk.recipe_stamp) else show(desk)
 
 
 def outlook(desk: Desk) -> list[str]:
