@@ -21,7 +21,7 @@ def cache(asked: Asked) -> dict[str, Any]:
     batches, the load of the model on both sides. T5 has one of its 24 layers, so that what comes on top
     counts more than in earnest.
     """
-    num_pictures = 12 if asked.toy else 32
+    num_pictures = 12 if asked.toy else 16
     settings = {
         "num_rounds": asked.rounds,
         "num_pictures": num_pictures,

@@ -100,16 +100,21 @@ def _bytes(
 def _bits(weight: Tensor, layer: QuantoLinear, device: torch.device, dtype: torch.dtype) -> WeightQBitsTensor:
     """A scale and a shift for each group of weights of a row: the codes 0..2^bits - 1 span the group."""
     kind, group = layer.weight_qtype, layer.weight_group_size
-    codes, scales, shifts = [], [], []
+    scales, shifts, start = [], [], 0
+    codes = torch.empty(weight.shape, dtype=torch.uint8, device=weight.device).view(
+        -1, group or weight.shape[1]
+    )
     for rows in pieces(weight):
-        grouped = rows.view(-1, group or rows.shape[1])
+        grouped = rows.view(-1, codes.shape[1])
         scale, shift = layer.optimizer(grouped, qtype=kind, axis=0)
         scale, shift = _without_zero(scale.to(dtype)), shift.to(dtype)
-        codes.append(((grouped + shift) / scale).round_().clamp_(0, 2**kind.bits - 1).to(torch.uint8))
+        whole = ((grouped + shift) / scale).round_().clamp_(0, 2**kind.bits - 1)
+        codes[start : start + len(grouped)] = whole
+        start += len(grouped)
         scales.append(scale)
         shifts.append(shift)
-    data, scale, shift = (torch.cat(parts).to(device) for parts in (codes, scales, shifts))
-    return WeightQBitsTensor(kind, 0, group, weight.shape, weight.stride(), data, scale, shift)
+    scale, shift = (torch.cat(parts).to(device) for parts in (scales, shifts))
+    return WeightQBitsTensor(kind, 0, group, weight.shape, weight.stride(), codes.to(device), scale, shift)
 
 
 def _unpacked(packed: Tensor, bits: int) -> Tensor:
