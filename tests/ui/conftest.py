@@ -47,8 +47,8 @@ def desk(tmp_path, model, monkeypatch):
     monkeypatch.setattr(player, "STEP_SECONDS", 0.01)
     monkeypatch.setitem(sys.modules, "tuner.training.run", player)
     made = Desk(Session(tmp_path))
-    made.choose("practice")
-    made.change(
+    made.draft.choose("practice")
+    made.draft.change(
         {
             "model.pretrained_model_name_or_path": str(model),
             "optimization.max_train_steps": 6,

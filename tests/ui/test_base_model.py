@@ -34,10 +34,10 @@ def test_a_found_model_is_used_where_it_lies(desk, models) -> None:
     assert "use:0" in table and "use:1" not in table and "U8" in table and "11.9 GB" in table
     chosen, _ = base_model.use(desk, models, "use:0")
     assert FLUX.place in chosen and "text_encoder_2" in chosen
-    assert desk.settings.model.pretrained_model_name_or_path == FLUX.place
-    assert desk.settings.flavour.name == "krea" and desk.preset != "practice"
+    assert desk.draft.settings.model.pretrained_model_name_or_path == FLUX.place
+    assert desk.draft.settings.flavour.name == "krea" and desk.draft.preset != "practice"
     base_model.take_practice(desk, models)
-    assert desk.preset == "practice"
+    assert desk.draft.preset == "practice"
 
 
 @pytest.mark.parametrize("word", ["use:7", "use:-1", "use:", "burn:0"])
@@ -63,7 +63,7 @@ def test_the_token_is_tried_and_never_comes_back(hub, desk, tmp_path) -> None:  
         base_model.keep_token("hf_wrong", "dev")
     field, ticks = base_model.keep_token(TOKEN, "dev")
     assert field == "" and TOKEN not in ticks and "painter" in ticks
-    desk.change({"adapter.lora_rank": 8})
+    desk.draft.change({"adapter.lora_rank": 8})
     own = [
         path
         for path in tmp_path.rglob("*")
@@ -93,7 +93,7 @@ def test_a_download_begins_with_what_is_missing(hub, desk, models, monkeypatch) 
     while models.download.state == "running" and time.monotonic() < end:
         time.sleep(0.05)
     assert models.download.state == "done", models.download.problem
-    assert desk.settings.model.pretrained_model_name_or_path == "black-forest-labs/FLUX.1-dev"
+    assert desk.draft.settings.model.pretrained_model_name_or_path == "black-forest-labs/FLUX.1-dev"
 
 
 def test_setup_opens_at_the_very_first_start(desk) -> None:

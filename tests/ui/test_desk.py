@@ -15,47 +15,47 @@ from tuner.ui.desk import Desk
 
 
 def test_the_recipe_survives_a_restart(desk) -> None:
-    desk.change({"optimization.learning_rate": 1e-3})
+    desk.draft.change({"optimization.learning_rate": 1e-3})
     again = Desk(Session(desk.session.root))
-    assert again.settings.optimization.learning_rate == 1e-3
-    assert again.preset == "practice"
+    assert again.draft.settings.optimization.learning_rate == 1e-3
+    assert again.draft.preset == "practice"
 
 
 def test_without_a_card_the_practice_preset_is_chosen(desk, tmp_path, monkeypatch) -> None:
     reading = machine.Reading(ram_used_gb=1, ram_total_gb=8, process_gb=0.1, disk_free_gb=50)
     monkeypatch.setattr(machine, "read", lambda *_: reading)
     fresh = Desk(Session(tmp_path / "fresh"))
-    assert fresh.preset == "practice"
-    assert form.differing(fresh.settings, fresh.preset_settings) == ()
+    assert fresh.draft.preset == "practice"
+    assert form.differing(fresh.draft.settings, fresh.draft.preset_settings) == ()
 
 
 def test_a_wrong_change_changes_nothing(desk) -> None:
     with pytest.raises(SettingsInvalid):
-        desk.change({"optimization.max_train_steps": 9, "adapter.lora_rank": 0})
-    assert desk.settings.optimization.max_train_steps == 6
+        desk.draft.change({"optimization.max_train_steps": 9, "adapter.lora_rank": 0})
+    assert desk.draft.settings.optimization.max_train_steps == 6
 
 
 def test_a_new_name_moves_the_run_folder(desk) -> None:
-    desk.rename(" mein Häuschen ")
-    assert desk.name == "mein Häuschen"
-    assert desk.settings.saving.output_dir == (desk.runs / "mein Häuschen").as_posix()
+    desk.draft.rename(" mein Häuschen ")
+    assert desk.draft.name == "mein Häuschen"
+    assert desk.draft.settings.saving.output_dir == (desk.runs / "mein Häuschen").as_posix()
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "what?"])
 def test_a_name_that_is_no_folder_is_refused(desk, name) -> None:
     with pytest.raises(TunerError, match="name"):
-        desk.rename(name)
-    assert desk.name == "practice"
+        desk.draft.rename(name)
+    assert desk.draft.name == "practice"
 
 
 def test_a_run_leaves_its_files_and_the_next_one_gets_a_new_name(finished) -> None:
     assert finished.folder.config.joinpath("config.json").is_file()
     assert finished.view.run == "practice"
-    assert finished.name == "practice-2"
+    assert finished.draft.name == "practice-2"
 
 
 def test_a_stopped_run_goes_on_from_the_page(desk) -> None:
-    desk.change({"optimization.max_train_steps": 400})
+    desk.draft.change({"optimization.max_train_steps": 400})
     desk.start()
     desk.stop()
     desk.session.join(PATIENCE_SECONDS)
@@ -81,12 +81,12 @@ def test_a_run_that_is_none_of_ours_is_refused(finished, name) -> None:
 
 
 def test_a_failed_run_shows_its_way_out(desk) -> None:
-    desk.rename("fail")
+    desk.draft.rename("fail")
     desk.start()
     desk.session.join(PATIENCE_SECONDS)
     assert "not a number" in desk.shown_trouble.message
     desk.apply(0)
-    assert desk.settings.optimization.learning_rate == 1e-5
+    assert desk.draft.settings.optimization.learning_rate == 1e-5
     assert desk.shown_trouble is None
 
 
@@ -95,12 +95,12 @@ def test_advice_that_is_gone_is_not_carried_out(desk) -> None:
     for number in (-1, 1):
         with pytest.raises(TunerError, match="out of date"):
             desk.apply(number)
-    assert desk.settings.optimization.train_batch_size == 4
+    assert desk.draft.settings.optimization.train_batch_size == 4
 
 
 def test_every_problem_with_a_change_becomes_an_advice(desk) -> None:
     with pytest.raises(SettingsInvalid) as caught:
-        desk.change({"optimization.optimizer": "adamw_bf1"})
+        desk.draft.change({"optimization.optimizer": "adamw_bf1"})
     desk.report(caught.value)
     assert desk.advice[0].change == {"optimization.optimizer": "adamw_bf16"}
 
@@ -113,18 +113,18 @@ def test_the_stamp_moves_with_what_the_page_shows(desk) -> None:
 
 
 def test_the_size_and_the_time_of_a_run(finished) -> None:
-    assert 0.5 < finished.file_mb() < 1.5
+    assert 0.5 < finished.draft.file_mb() < 1.5
     assert finished.seconds(100) == pytest.approx(1.0, rel=0.2)
-    finished.change({"optimization.train_batch_size": 2})
+    finished.draft.change({"optimization.train_batch_size": 2})
     assert finished.seconds(100) is None
 
 
 def test_a_recipe_that_cannot_be_read_is_put_aside(desk) -> None:
-    (desk.draft / "config.json").write_text("{", encoding="utf-8")
+    (desk.draft.folder / "config.json").write_text("{", encoding="utf-8")
     again = Desk(Session(desk.session.root))
-    assert again.preset == "practice" and again.settings.datasets
+    assert again.draft.preset == "practice" and again.draft.settings.datasets
     assert "moved to" in again.shown_trouble.message and "config.json" in again.advice[0].text
-    (aside,) = desk.draft.parent.glob("draft-*")
+    (aside,) = desk.draft.folder.parent.glob("draft-*")
     assert (aside / "config.json").read_text(encoding="utf-8") == "{"
 
 
@@ -135,7 +135,14 @@ def test_the_recipe_of_an_exported_lora_is_taken_over(desk, tmp_path) -> None:
     }
     header = json.dumps({"__metadata__": {"fluxtuner.recipe": json.dumps(recipe)}}).encode()
     (tmp_path / "cat.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    pictures = desk.pictures_folder
+    pictures = desk.draft.pictures_folder
     assert desk.open_export(tmp_path / "cat.safetensors") == ()
-    assert (desk.settings.adapter.lora_rank, desk.settings.optimization.learning_rate) == (7, 3e-4)
-    assert (desk.name, desk.pictures_folder, desk.settings.trigger) == ("cat", pictures, "sks cat")
+    assert (desk.draft.settings.adapter.lora_rank, desk.draft.settings.optimization.learning_rate) == (
+        7,
+        3e-4,
+    )
+    assert (desk.draft.name, desk.draft.pictures_folder, desk.draft.settings.trigger) == (
+        "cat",
+        pictures,
+        "sks cat",
+    )

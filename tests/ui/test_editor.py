@@ -24,7 +24,7 @@ def pictures(tmp_path, desk):
         Image.new("RGB", (90, 60), (40 * number, 90, 120)).save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(f"sks <{number}>", encoding="utf-8")
     (folder / "3.txt").unlink()
-    desk.use_folder(str(folder))
+    desk.draft.use_folder(str(folder))
     return folder
 
 
@@ -75,7 +75,7 @@ def test_a_caption_is_saved_when_its_field_is_left(desk, pictures) -> None:
 
 
 def test_captions_from_elsewhere_cannot_be_typed(desk, pictures) -> None:
-    desk.change({f"datasets.{desk.settings.datasets[0].id}.caption_strategy": "filename"})
+    desk.draft.change({f"datasets.{desk.draft.settings.datasets[0].id}.caption_strategy": "filename"})
     _, about, caption, _ = editor.pick(desk, 1)
     assert caption == gr.update(value="1", interactive=False) and "does not come from a text file" in about
     with pytest.raises(TunerError) as caught:

@@ -55,17 +55,17 @@ def test_odd_pictures_are_named(desk, pictures) -> None:
 
 def test_nothing_is_looked_at_twice(desk, pictures) -> None:
     images_tab.use_folder(desk, str(pictures))
-    scanned, findings = desk.scanned(), desk.findings()
-    desk.change({"optimization.learning_rate": 1e-3, "sampling.validation_seed": 1})
+    scanned, findings = desk.draft.scanned(), desk.draft.findings()
+    desk.draft.change({"optimization.learning_rate": 1e-3, "sampling.validation_seed": 1})
     images_tab.show(desk)
-    assert desk.scanned() is scanned and desk.findings() is findings
-    desk.look_again()
-    assert desk.scanned() is not scanned and desk.findings() == findings
+    assert desk.draft.scanned() is scanned and desk.draft.findings() is findings
+    desk.draft.look_again()
+    assert desk.draft.scanned() is not scanned and desk.draft.findings() == findings
 
 
 def test_the_trigger_word_is_kept(desk) -> None:
     assert images_tab.use_trigger(desk, "zorg")[2]["value"] == "zorg"
-    assert desk.settings.trigger == "zorg"
+    assert desk.draft.settings.trigger == "zorg"
 
 
 def test_looking_again_sees_new_files(desk, pictures) -> None:
@@ -79,7 +79,7 @@ def test_looking_again_sees_new_files(desk, pictures) -> None:
 def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
     seen = images_tab.show(desk)[0]
     assert images_tab.refresh(desk, seen) == gr.skip()
-    desk.use_trigger("other")
+    desk.draft.use_trigger("other")
     assert images_tab.refresh(desk, seen)[2]["value"] == "other"
 
 
@@ -96,7 +96,7 @@ def test_pictures_without_captions_are_shown_though_no_run_could_use_them(desk, 
 
 def test_a_fix_of_the_doctor_and_its_undo(desk, pictures) -> None:
     (pictures / "3.txt").write_text("no word", encoding="utf-8")
-    desk.use_trigger("sks")
+    desk.draft.use_trigger("sks")
     images_tab.use_folder(desk, str(pictures))
     assert "does not hold the trigger word" in images_tab.show(desk)[5]
     path = str(pictures / "3.png")
@@ -116,11 +116,11 @@ def test_a_picture_is_left_out_and_taken_back(desk, pictures) -> None:
     assert leave["value"] == "Take it back" and (pictures / chosen.LIST).is_file()
     assert [one.path.name for one in room.shown(desk)] == ["0.png", "1.png", "3.png", "4.png", "2.png"]
     assert images_tab.leave(desk, path)[-1]["value"] == "Leave out"
-    assert len(desk.index().pictures) == 5
+    assert len(desk.draft.index().pictures) == 5
 
 
 def test_all_captions_at_once(desk, pictures) -> None:
-    desk.use_trigger("zorg")
+    desk.draft.use_trigger("zorg")
     images_tab.use_folder(desk, str(pictures))
     path = str(pictures / "1.png")
     shown = images_tab.add_trigger(desk, path)
@@ -143,7 +143,7 @@ def test_a_dropped_zip_becomes_the_folder(desk, pictures, tmp_path) -> None:
     assert folder["value"] == str(desk.inbox / "practice")
     one_more = images_tab.take_in(desk, [str(pictures / "4.png"), str(pictures / "4.txt")])
     assert one_more[3]["value"] == folder["value"] and len(one_more[6]) == 5
-    desk.use_folder(str(pictures))
+    desk.draft.use_folder(str(pictures))
     assert images_tab.take_in(desk, [str(archive)])[3]["value"] == str(desk.inbox / "practice-2")
     assert "0 pictures and 0 captions" in images_tab.take_in(desk, [])[1]
 

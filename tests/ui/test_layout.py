@@ -78,7 +78,7 @@ def test_pressing_start_takes_what_the_fields_say(desk, monkeypatch) -> None:
 
 def test_while_a_run_goes_its_buttons_work(desk, monkeypatch) -> None:
     monkeypatch.setattr(player, "STEP_SECONDS", 0.05)
-    desk.change({"optimization.max_train_steps": 400})
+    desk.draft.change({"optimization.max_train_steps": 400})
     desk.start()
     pause, stop = layout.tick(desk, "")[2:4]
     assert pause["interactive"] and stop["interactive"] and pause["value"] == "Pause"

@@ -50,7 +50,7 @@ def test_without_a_card_practice_is_for_this_computer(desk, monkeypatch) -> None
 
 
 def test_a_card_says_how_long_where_an_earlier_run_tells(finished, monkeypatch) -> None:
-    settings = finished.settings
+    settings = finished.draft.settings
     monkeypatch.setattr(presets, "settings_of", lambda _: settings)
     assert finished.preset_seconds(presets.listed()[0]) is not None
 
@@ -68,20 +68,20 @@ def test_the_sentence_before_and_after_a_run_of_the_same_kind(finished) -> None:
         "10 images × 2.4 passes = 6 steps of 4 images, about 0 s, one file of about 0.76 MB"
         in recipe_tab.sentence(finished)
     )
-    finished.change({"optimization.train_batch_size": 2})
+    finished.draft.change({"optimization.train_batch_size": 2})
     assert "passes = 6 steps of 2 images, one file" in recipe_tab.sentence(finished)
 
 
 def test_the_sentence_says_what_stands_in_the_way(desk, tmp_path) -> None:
-    desk.use_folder(str(tmp_path / "nowhere"))
+    desk.draft.use_folder(str(tmp_path / "nowhere"))
     assert 'role="alert"' in recipe_tab.sentence(desk)
 
 
 def test_fields_become_settings(desk) -> None:
     fields = {"name": "mine", "steps": 40, "resolution": 128, "rate": 1e-3, "rank": 4, "prompts": "a sks"}
     recipe_tab.take(desk, fields)
-    settings = desk.settings
-    assert desk.name == "mine"
+    settings = desk.draft.settings
+    assert desk.draft.name == "mine"
     assert settings.optimization.max_train_steps == 40
     assert settings.active_datasets[0].resolution == 128
     assert (settings.optimization.learning_rate, settings.adapter.lora_rank) == (1e-3, 4)
@@ -91,7 +91,7 @@ def test_fields_become_settings(desk) -> None:
 
 def test_no_steps_means_that_the_epochs_decide(desk) -> None:
     recipe_tab.take(desk, {"steps": None})
-    assert desk.plan().num_steps == 3
+    assert desk.draft.plan().num_steps == 3
 
 
 def test_fields_that_were_not_touched_change_nothing(desk) -> None:
@@ -117,14 +117,14 @@ def test_prompts_keep_their_names_and_new_ones_get_one() -> None:
 
 
 def test_what_differs_from_the_preset_is_listed(desk) -> None:
-    shown = recipe_tab.differences(desk.settings, desk.preset_settings)
-    assert f"<td>{desk.preset_settings.optimization.max_train_steps}</td><td>6</td>" in shown
-    assert recipe_tab.wording.AS_PRESET in recipe_tab.differences(desk.settings, desk.settings)
+    shown = recipe_tab.differences(desk.draft.settings, desk.draft.preset_settings)
+    assert f"<td>{desk.draft.preset_settings.optimization.max_train_steps}</td><td>6</td>" in shown
+    assert recipe_tab.wording.AS_PRESET in recipe_tab.differences(desk.draft.settings, desk.draft.settings)
 
 
 def test_choosing_a_preset_begins_anew(desk) -> None:
     values = recipe_tab.choose(desk, "practice")
-    assert values[2]["value"] == desk.preset_settings.optimization.max_train_steps != 6
+    assert values[2]["value"] == desk.draft.preset_settings.optimization.max_train_steps != 6
     assert len(values) == 12 + len(recipe_tab.form.SECTIONS)
 
 
@@ -134,5 +134,5 @@ def test_a_tab_that_is_up_to_date_is_left_alone(desk) -> None:
     assert recipe_tab.refresh(desk, seen) == recipe_tab.gr.skip()
     seen = recipe_tab.edit(desk, "rank", 8)[0]
     assert recipe_tab.refresh(desk, seen) == recipe_tab.gr.skip()
-    desk.rename("elsewhere")
+    desk.draft.rename("elsewhere")
     assert recipe_tab.refresh(desk, seen)[1]["value"] == "elsewhere"

@@ -24,7 +24,7 @@ def until(condition) -> None:
 @pytest.fixture
 def stopped(desk):
     """The desk after a run of 400 steps that was stopped."""
-    desk.change({"optimization.max_train_steps": 400})
+    desk.draft.change({"optimization.max_train_steps": 400})
     desk.start()
     desk.stop()
     desk.session.join(PATIENCE_SECONDS)
@@ -60,7 +60,7 @@ def test_a_run_whose_program_was_killed_has_stopped_and_goes_on(stopped) -> None
 
 
 def test_a_run_that_goes_on_is_shown_live(desk) -> None:
-    desk.change({"optimization.max_train_steps": 400})
+    desk.draft.change({"optimization.max_train_steps": 400})
     desk.start()
     table = runs_tab.table(desk)
     assert "Running" in table and "continue:" not in table and "delete:" not in table
@@ -81,11 +81,11 @@ def test_a_finished_run_is_trained_on(finished) -> None:
 
 
 def test_a_copy_is_the_same_recipe_under_a_free_name(finished) -> None:
-    finished.change({"optimization.learning_rate": 1e-3})
+    finished.draft.change({"optimization.learning_rate": 1e-3})
     assert runs_tab.press(finished, "copy:practice").new_recipe
-    assert finished.settings.optimization.learning_rate != 1e-3
-    assert finished.settings.optimization.max_train_steps == 6
-    assert (finished.name, finished.preset) == ("practice-2", "practice")
+    assert finished.draft.settings.optimization.learning_rate != 1e-3
+    assert finished.draft.settings.optimization.max_train_steps == 6
+    assert (finished.draft.name, finished.draft.preset) == ("practice-2", "practice")
 
 
 def test_a_run_is_deleted_where_its_name_is_typed(finished) -> None:
@@ -109,11 +109,11 @@ def test_a_linked_run_is_not_deleted(finished, tmp_path) -> None:
 
 
 def test_recipes_wait_and_run_in_turn(desk) -> None:
-    desk.change({"optimization.max_train_steps": 400})
+    desk.draft.change({"optimization.max_train_steps": 400})
     desk.start()
-    desk.change({"optimization.max_train_steps": 3})
+    desk.draft.change({"optimization.max_train_steps": 3})
     assert [shelf.enqueue(desk) for _ in range(2)] == ["practice-2", "practice-3"]
-    assert desk.name == "practice-4"
+    assert desk.draft.name == "practice-4"
     shown = runs_tab.waiting(desk)
     assert 'data-act="up:practice-3"' in shown and wording.QUEUE_GOES in shown
     assert wording.NOT_STARTED in runs_tab.table(desk)
@@ -131,7 +131,7 @@ def test_recipes_wait_and_run_in_turn(desk) -> None:
 
 
 def test_a_recipe_that_cannot_start_does_not_wait(desk) -> None:
-    desk.use_folder("/nowhere/at all")
+    desk.draft.use_folder("/nowhere/at all")
     with pytest.raises(TunerError, match="nowhere"):
         shelf.enqueue(desk)
     assert desk.queue.entries == ()
@@ -176,7 +176,11 @@ def test_the_configuration_of_another_trainer_becomes_the_recipe(desk, tmp_path)
         dropped.append(str(path))
     said = runs_tab.open_foreign(desk, dropped)
     assert "kohya" in said and "noise_offset" in said and 'data-act="recipe:"' in said
-    assert (desk.name, desk.settings.adapter.lora_rank, desk.pictures_folder) == ("my_cat", 8, "/data/cat")
+    assert (desk.draft.name, desk.draft.settings.adapter.lora_rank, desk.draft.pictures_folder) == (
+        "my_cat",
+        8,
+        "/data/cat",
+    )
     assert runs_tab.press(desk, "recipe:") == runs_tab.Answer("recipe", new_recipe=True)
     with pytest.raises(TunerError, match="dataset.toml"):
         runs_tab.open_foreign(desk, dropped[:1])

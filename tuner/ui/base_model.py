@@ -103,10 +103,10 @@ def tie(part: BaseModelPart, desk: Desk, act: Acting, opened: Any) -> None:
 
 def chosen(desk: Desk) -> str:
     """What the recipe trains on now, and which parts of it still have to come."""
-    settings = desk.settings
+    settings = desk.draft.settings
     place, _ = sources.transformer_place(settings)
     whole = sources.model_place(settings)
-    title = "the practice model" if desk.preset == PRACTICE else settings.flavour.title
+    title = "the practice model" if desk.draft.preset == PRACTICE else settings.flavour.title
     said = markup.sentence(f"The recipe trains {title}.") + f"<p><code>{markup.text(place)}</code></p>"
     if Path(whole).is_dir():
         return said
@@ -152,9 +152,9 @@ def use(desk: Desk, models: Models, word: str) -> list[str]:
 
 def take(desk: Desk, place: str, flavour_name: str) -> None:
     """The recipe's model from now on."""
-    if desk.preset == PRACTICE:
-        desk.choose(_first_real_preset())
-    desk.change(
+    if desk.draft.preset == PRACTICE:
+        desk.draft.choose(_first_real_preset())
+    desk.draft.change(
         {
             "model.pretrained_model_name_or_path": place,
             "model.pretrained_transformer_model_name_or_path": None,
@@ -171,8 +171,8 @@ def _first_real_preset() -> str:
 
 
 def take_practice(desk: Desk, models: Models) -> list[str]:
-    if desk.preset != PRACTICE:
-        desk.choose(PRACTICE)
+    if desk.draft.preset != PRACTICE:
+        desk.draft.choose(PRACTICE)
     return [chosen(desk), listed(models)]
 
 
@@ -211,8 +211,8 @@ def keep_token(token: str, name: str) -> list[str]:
 def start(desk: Desk, models: Models, name: str) -> list[Any]:
     """Fetch what the recipe lacks of this flavour; a transformer in a file of its own is not fetched too."""
     repository = flavour(name).repository
-    place, _ = sources.transformer_place(desk.settings)
-    own = is_single_file(place) and desk.settings.flavour.name == name
+    place, _ = sources.transformer_place(desk.draft.settings)
+    own = is_single_file(place) and desk.draft.settings.flavour.name == name
     models.download.start(repository, download.wanted(repository, with_transformer=not own))
     if not own:
         take(desk, repository, name)

@@ -1,46 +1,33 @@
-"""What every tab of every browser shares: the session, the recipe being written, the trouble that came up.
+"""What every tab of every browser shares: the session, the recipe in progress, the trouble that came up.
 
-The recipe lies on disk as the five files, so that it survives a reload, another tab and a restart. Nothing is
-kept per visitor.
+Nothing is kept per visitor.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
-import threading
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from tuner import files, machine, presets, queue
-from tuner.dataset import scan
-from tuner.dataset.doctor import Finding
-from tuner.dataset.index import DatasetIndex
-from tuner.dataset.scan import Scanned
+from tuner import machine, presets, queue
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
 from tuner.files import choice, from_export
 from tuner.files.run_folder import RunFolder
 from tuner.machine import Reading
-from tuner.plan import make
-from tuner.plan.phases import Plan
 from tuner.presets import Outlook, Preset
 from tuner.queue import Queue
 from tuner.session import Session
-from tuner.settings.run import RunSettings
 from tuner.ui import wording
 from tuner.ui.captioning import Captioning
+from tuner.ui.draft import MARK, Draft
 from tuner.ui.history import History
-from tuner.ui.looking import Looking
 from tuner.view import RunView
 
 if TYPE_CHECKING:
     from tuner.training.sending import Sent
-
-MARK = "preset.txt"
 
 
 class Desk:
@@ -50,22 +37,17 @@ class Desk:
         self.session = session
         self.history = History()
         self.runs = session.root / "runs"
-        self.draft = session.root / ".tmp" / "draft"
         self.thumbnails = session.root / ".tmp" / "thumbnails"
         self.inbox = session.root / "pictures"
         self.folder: RunFolder | None = None
         self.trouble: TunerError | None = None
         self.sent: Sent | None = None
         self.strip: Path | None = None
-        self._lock = threading.RLock()
-        self._settings: RunSettings | None = None
-        self._preset_settings: RunSettings | None = None
         self._computer: Reading | None = None
         self._dismissed = False
-        self._looking = Looking()
-        self.captioning = Captioning(self.report, self.look_again)
-        self._born, self._edits, self._num_exports, self._num_changes = time.time_ns(), 0, 0, 0
-        self._num_deletions = 0
+        self._born, self._edits, self._num_exports, self._num_deletions = time.time_ns(), 0, 0, 0
+        self.draft = Draft(session.root, lambda: presets.recommended(self.computer).name, self.report)
+        self.captioning = Captioning(self.report, self.draft.look_again)
         self.queue = self._open_queue()
 
     # What the page watches
@@ -78,11 +60,6 @@ class Desk:
     def stamp(self) -> str:
         """Changes whenever something that the page shows every second has changed."""
         return f"{self._born}.{self._edits}.{self.view.sequence}.{self.captioning.sequence}"
-
-    @property
-    def recipe_stamp(self) -> str:
-        """Changes with every change of the recipe or its pictures."""
-        return f"{self._born}.{self._num_changes}"
 
     @property
     def pictures_stamp(self) -> str:
@@ -110,144 +87,23 @@ class Desk:
 
     def welcome(self) -> bool:
         """Whether this is the very first start; it is only once."""
-        mark = self.draft.with_name("welcomed")
+        mark = self.session.root / ".tmp" / "welcomed"
         if mark.is_file() or self.session.runs():
             return False
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
         return True
 
-    # The recipe
-
     @property
     def undo_folder(self) -> Path:
         """Where changes of captions are written down, so that they can be taken back."""
         return self.session.undo_folder
 
-    @property
-    def settings(self) -> RunSettings:
-        with self._lock:
-            if self._settings is None:
-                if not (self.draft / MARK).is_file():
-                    self.choose(self._recommended())
-                self._settings = self._load()
-            return self._settings
-
-    def _load(self) -> RunSettings:
-        """A recipe that cannot be read, perhaps of another version, is put aside and said so."""
-        try:
-            return files.load_all(self.draft).settings
-        except TunerError as error:
-            aside = self.draft.with_name(f"draft-{time.time_ns()}")
-            self.draft.rename(aside)
-            self.choose(self._recommended())
-            self.report(TunerError(wording.put_aside(aside), Advice(str(error))))
-            return files.load_all(self.draft).settings
-
-    @property
-    def preset(self) -> str:
-        """The name of the preset that the recipe began with."""
-        with self._lock:
-            if not (self.draft / MARK).is_file():
-                return self._recommended()
-            return (self.draft / MARK).read_text(encoding="utf-8")
-
-    def _recommended(self) -> str:
-        return presets.recommended(self.computer).name
-
-    @property
-    def preset_settings(self) -> RunSettings:
-        """What the chosen preset itself says, to show what differs from it."""
-        with self._lock:
-            if self._preset_settings is None:
-                folder = presets.apply(self.preset, self.session.root / ".tmp" / "preset")
-                self._preset_settings = files.load_all(folder).settings
-            return self._preset_settings
-
-    def choose(self, preset: str) -> None:
-        """Begin the recipe anew with this preset, under a run name that is free."""
-        with self._lock:
-            presets.apply(preset, self.draft, self._named(self._free_name(preset)))
-            (self.draft / MARK).write_text(preset, encoding="utf-8")
-            self._settings = self._preset_settings = None
-            self._num_changes += 1
-
-    def change(self, change: Mapping[str, object]) -> None:
-        """Change settings of the recipe by dotted path; all of them or, with a TunerError, none."""
-        with self._lock:
-            settings = files.changed(self.settings, change)
-            files.save_all(settings, self.draft)
-            self._settings = settings
-            self._num_changes += 1
-
-    @property
-    def name(self) -> str:
-        """The name of the next run."""
-        return Path(self.settings.saving.output_dir).name
-
-    def rename(self, name: str) -> None:
-        name = name.strip()
-        if not re.fullmatch(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]*", name):
-            raise TunerError('A name needs at least one character, and none of \\ / : * ? " < > |.')
-        self.change(self._named(name))
-
-    def _named(self, name: str) -> dict[str, object]:
-        here = self.session.root.resolve() == Path.cwd()
-        folder = Path("runs") / name if here else self.runs / name
-        return {"saving.output_dir": folder.as_posix(), "saving.tracker_run_name": name}
-
-    def _free_name(self, wanted: str) -> str:
-        """`practice`, then `practice-2` …"""
-        stem, number = re.sub(r"-\d+$", "", wanted), 1
-        while (self.runs / (name := stem if number == 1 else f"{stem}-{number}")).exists():
-            number += 1
-        return name
-
-    @property
-    def pictures_folder(self) -> str:
-        """The folder of the first dataset, as it is written in the recipe."""
-        return self.settings.active_datasets[0].instance_data_dir
-
-    def use_folder(self, folder: str) -> None:
-        first = self.settings.active_datasets[0]
-        self.change({f"datasets.{first.id}.instance_data_dir": folder})
-
-    def use_caption_files(self) -> None:
-        """Captions are taken from the text files beside the pictures."""
-        first = self.settings.active_datasets[0]
-        self.change({f"datasets.{first.id}.caption_strategy": "textfile"})
-
-    def use_trigger(self, trigger: str) -> None:
-        first = self.settings.active_datasets[0]
-        self.change({f"datasets.{first.id}.instance_prompt": trigger or None})
-
-    def index(self) -> DatasetIndex:
-        """The pictures that a run would use; raises EmptyDataset."""
-        return scan.settled(self.scanned(), self.settings)
-
-    def scanned(self) -> Sequence[Scanned]:
-        """All files of the recipe's datasets; looked at again only after `look_again` or another recipe."""
-        return self._looking.scanned(self.settings)
-
-    def findings(self) -> tuple[Finding, ...]:
-        """What the doctor says of them."""
-        return self._looking.findings(self.settings)
-
-    def look_again(self) -> None:
-        """Forget the scanned pictures: their files may have changed."""
-        self._looking.forget()
-        self._num_changes += 1
-
-    def plan(self) -> Plan:
-        return make.make(self.settings, self.index(), machine.read())
-
-    def file_mb(self) -> float:
-        """The size of the LoRA that the recipe makes."""
-        return presets.file_mb(self.settings)
+    # The computer
 
     def seconds(self, num_steps: int) -> float | None:
         """About how long so many steps take, judged by an earlier run of the same load, or None."""
-        pace = self.history.pace(self.settings, self.session.runs())
+        pace = self.history.pace(self.draft.settings, self.session.runs())
         return None if pace is None else pace * num_steps
 
     @property
@@ -271,44 +127,22 @@ class Desk:
 
     def start(self) -> None:
         """Start the recipe's run; the next one gets a new name."""
-        self._begin(self.draft)
+        self._begin(self.draft.folder)
         assert self.folder is not None
-        shutil.copy(self.draft / MARK, self.folder.config / MARK)
-        self.next_name()
-
-    def next_name(self) -> None:
-        """The recipe goes on to be changed, as the next run."""
-        self.change(self._named(self._free_name(self.name)))
-
-    def leave_recipe(self, run: RunFolder) -> None:
-        """Write the recipe into a run's folder, with the preset it began with."""
-        files.save_all(self.settings, run.config)
-        (run.config / MARK).write_text(self.preset, encoding="utf-8")
+        shutil.copy(self.draft.folder / MARK, self.folder.config / MARK)
+        self.draft.next_name()
 
     def preset_of(self, run: RunFolder) -> str:
         """The preset that a run began with; "" where nobody knows."""
         mark = run.config / MARK
         return mark.read_text(encoding="utf-8") if mark.is_file() else ""
 
-    def adopt(self, settings: RunSettings, name: str, preset: str = "") -> None:
-        """Take over a whole recipe, under a free name like `name`. Raises SettingsInvalid."""
-        preset = preset if preset in [one.name for one in presets.listed()] else self.preset
-        with self._lock:
-            fresh = self.draft.with_name("draft-next")
-            shutil.rmtree(fresh, ignore_errors=True)
-            files.save_all(files.changed(settings, self._named(self._free_name(name))), fresh)
-            (fresh / MARK).write_text(preset, encoding="utf-8")
-            shutil.rmtree(self.draft, ignore_errors=True)
-            fresh.rename(self.draft)
-            self._settings = self._preset_settings = None
-            self._num_changes += 1
-
     def open_export(self, file: Path) -> tuple[str, ...]:
         """Take over the recipe that an exported LoRA carries, for the pictures that are chosen now; returns
         what there is to say about it.
         """
-        loaded = from_export.load_export(file, self.runs / file.stem, Path(self.pictures_folder))
-        self.adopt(loaded.settings, file.stem)
+        loaded = from_export.load_export(file, self.runs / file.stem, Path(self.draft.pictures_folder))
+        self.draft.adopt(loaded.settings, file.stem)
         return loaded.notes
 
     def resume(self, run: str) -> None:
@@ -438,5 +272,5 @@ class Desk:
         """Carry the change of one advice over into the recipe."""
         if not 0 <= number < len(self.advice):
             raise TunerError("That advice is out of date.")
-        self.change(self.advice[number].change)
+        self.draft.change(self.advice[number].change)
         self.settle()

@@ -144,7 +144,7 @@ def undo_button(desk: Desk) -> Any:
 
 
 def write_captions(desk: Desk, model: str, instruction: str, every: bool) -> None:
-    trigger = desk.settings.trigger
+    trigger = desk.draft.settings.trigger
     request = CaptionRequest(model.strip(), INSTRUCTIONS.get(instruction, instruction), trigger)
     pictures.caption(desk, request, every)
 

@@ -103,9 +103,9 @@ def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any) -> None:
 
 def show(desk: Desk) -> list[Any]:
     """The values of `ImagesTab.shown`."""
-    folder = gr.update(value=desk.pictures_folder, interactive=True)
-    trigger = gr.update(value=desk.settings.trigger, interactive=True)
-    return [desk.recipe_stamp, folder, trigger, *found(desk)]
+    folder = gr.update(value=desk.draft.pictures_folder, interactive=True)
+    trigger = gr.update(value=desk.draft.settings.trigger, interactive=True)
+    return [desk.draft.stamp, folder, trigger, *found(desk)]
 
 
 def found(desk: Desk) -> list[Any]:
@@ -113,7 +113,7 @@ def found(desk: Desk) -> list[Any]:
     undoing = editor.undo_button(desk)
     try:
         gallery = pictures.shown(desk)[:MAX_PICTURES]
-        told = desk.findings()
+        told = desk.draft.findings()
     except TunerError as error:
         return [markup.problem(error), [], "", undoing]
     shown = [(str(thumbnail(one, desk.thumbnails)), _title(one, told)) for one in gallery]
@@ -122,11 +122,11 @@ def found(desk: Desk) -> list[Any]:
 
 def refresh(desk: Desk, seen: str) -> Any:
     """Nothing where this browser tab is up to date: what is being typed stays."""
-    return gr.skip() if seen == desk.recipe_stamp else show(desk)
+    return gr.skip() if seen == desk.draft.stamp else show(desk)
 
 
 def look_again(desk: Desk) -> list[Any]:
-    desk.look_again()
+    desk.draft.look_again()
     return show(desk)
 
 
@@ -137,9 +137,9 @@ def after(desk: Desk, path: str) -> list[Any]:
 
 def captioned(desk: Desk, seen: str, path: str) -> Any:
     """A captioner has ended; a page that was loaded since then knows what it made."""
-    if seen == desk.recipe_stamp:
+    if seen == desk.draft.stamp:
         return gr.skip()
-    return [desk.recipe_stamp, *found(desk), *editor.show(desk, path)]
+    return [desk.draft.stamp, *found(desk), *editor.show(desk, path)]
 
 
 def take_in(desk: Desk, files: list[str] | None) -> Any:
@@ -182,29 +182,29 @@ def mend(desk: Desk, word: str) -> list[Any]:
 
 def use_folder(desk: Desk, folder: str) -> Any:
     """Learn from another folder; nothing happens where it is the same one."""
-    if folder.strip() == desk.pictures_folder:
+    if folder.strip() == desk.draft.pictures_folder:
         return gr.skip()
-    desk.use_folder(folder.strip())
+    desk.draft.use_folder(folder.strip())
     return show(desk)
 
 
 def use_trigger(desk: Desk, trigger: str) -> Any:
-    if trigger.strip() == desk.settings.trigger:
+    if trigger.strip() == desk.draft.settings.trigger:
         return gr.skip()
-    desk.use_trigger(trigger.strip())
+    desk.draft.use_trigger(trigger.strip())
     return show(desk)
 
 
 def summary(desk: Desk) -> str:
     """How many there are; in red what keeps a run from using them."""
-    scanned = desk.scanned()
+    scanned = desk.draft.scanned()
     used = [one for each in scanned for one in each.pictures]
     left_out = [one for each in scanned for one in each.left_out]
     buckets = len({(one.dataset, one.aspect_bucket) for one in used})
     said = wording.images_sentence(len(used), len(used), buckets, len(left_out))
     more = f" The first {MAX_PICTURES} are shown." if len(used) > MAX_PICTURES else ""
     try:
-        desk.index()
+        desk.draft.index()
     except TunerError as error:
         return markup.problem(error)
     return markup.sentence(f"{said}.{more}")

@@ -150,7 +150,7 @@ def _sidebar() -> Sidebar:
 
 
 def _edit(desk: Desk, spec: Spec, raw: object) -> list[str]:
-    desk.change(form.change(spec, raw, desk.settings))
+    desk.draft.change(form.change(spec, raw, desk.draft.settings))
     return recipe_tab.outlook(desk)
 
 

@@ -37,7 +37,7 @@ class Shown:
 
 def shown(desk: Desk) -> list[Shown]:
     """Those that are learned from, then those that could be."""
-    scanned = desk.scanned()
+    scanned = desk.draft.scanned()
     used = [_used(one) for each in scanned for one in each.pictures]
     return used + [
         _unused(one) for each in scanned for one in each.left_out if one.kind in SHOWN_THOUGH_LEFT_OUT
@@ -70,13 +70,13 @@ def save_caption(desk: Desk, one: Shown, text: str) -> bool:
     if text.strip() == caption_files.text_of(one.path).strip():
         return False
     caption_files.write(undo.begin(desk.undo_folder, f"caption of {one.path.name}"), one.path, text)
-    desk.look_again()
+    desk.draft.look_again()
     return True
 
 
 def mend(desk: Desk, fix: str, file: str) -> None:
     """Carries out what the doctor proposed for a file, or without one for all."""
-    found = [one for one in desk.findings() if one.fix == fix and file in ("", one.file)]
+    found = [one for one in desk.draft.findings() if one.fix == fix and file in ("", one.file)]
     if not found:
         raise TunerError("That finding is out of date.", Advice("Press Look again."))
     _mend(desk, found if not file else found[:1])
@@ -89,64 +89,64 @@ def leave_out_or_take_back(desk: Desk, one: Shown) -> None:
 
 
 def _mend(desk: Desk, findings: Sequence[Finding]) -> None:
-    rules = {one.rules.settings.id: one.rules for one in desk.scanned()}
+    rules = {one.rules.settings.id: one.rules for one in desk.draft.scanned()}
     mending.mend(findings, rules, desk.undo_folder)
-    desk.look_again()
+    desk.draft.look_again()
 
 
 def add_trigger(desk: Desk) -> int:
     """Into every caption file of datasets that have a trigger word. -> files changed"""
-    caption_files.editable(desk.scanned())
+    caption_files.editable(desk.draft.scanned())
     step = undo.begin(desk.undo_folder, "trigger word added")
     num_changed = 0
-    for each in desk.scanned():
+    for each in desk.draft.scanned():
         rules = each.rules.captions
         if rules.strategy == "textfile" and rules.instance_prompts:
             num_changed += caption_files.add_trigger(
                 step, caption_files.editable([each]), rules.instance_prompts[0], rules.one_per_file
             )
-    desk.look_again()
+    desk.draft.look_again()
     return num_changed
 
 
 def replace(desk: Desk, find: str, by: str) -> int:
     """In every caption file. -> files changed"""
-    pictures = caption_files.editable(desk.scanned())
+    pictures = caption_files.editable(desk.draft.scanned())
     step = undo.begin(desk.undo_folder, f"“{find}” replaced")
     num_changed = caption_files.replace(step, pictures, find, by)
-    desk.look_again()
+    desk.draft.look_again()
     return num_changed
 
 
 def take_back(desk: Desk) -> Undone:
     undone = undo.undo(desk.undo_folder)
-    desk.look_again()
+    desk.draft.look_again()
     return undone
 
 
 def take_in(desk: Desk, files: Sequence[Path]) -> Taken:
     """Into the folder of dropped pictures that the recipe uses, else into a new one, which it then uses."""
-    folder = Path(desk.pictures_folder).absolute()
+    folder = Path(desk.draft.pictures_folder).absolute()
     is_own = folder.parent == desk.inbox.absolute()
     if not is_own:
-        names = (desk.name if n == 1 else f"{desk.name}-{n}" for n in range(1, 10_000))
+        names = (desk.draft.name if n == 1 else f"{desk.draft.name}-{n}" for n in range(1, 10_000))
         folder = next(path for name in names if not (path := desk.inbox / name).exists())
     taken = arrivals.take(files, folder)
     if not taken.pictures and not taken.captions:
         return taken
     if not is_own:
-        desk.use_folder(str(folder))
+        desk.draft.use_folder(str(folder))
     if taken.captions:
-        desk.use_caption_files()
-    desk.look_again()
+        desk.draft.use_caption_files()
+    desk.draft.look_again()
     return taken
 
 
 def caption(desk: Desk, request: CaptionRequest, every: bool) -> None:
     """Lets a model write captions in the background."""
-    pictures = caption_files.editable(desk.scanned())
+    pictures = caption_files.editable(desk.draft.scanned())
     desk.captioning.start(desk.session.caption(pictures, request, every))
 
 
 def _scanned(desk: Desk, dataset: str) -> Scanned:
-    return next(one for one in desk.scanned() if one.rules.settings.id == dataset)
+    return next(one for one in desk.draft.scanned() if one.rules.settings.id == dataset)

@@ -92,7 +92,7 @@ def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr
     with gr.Accordion(form.SECTIONS[section], open=False, elem_classes="settings") as accordion:
 
         def fields() -> None:
-            settings, preset = desk.settings, desk.preset_settings
+            settings, preset = desk.draft.settings, desk.draft.preset_settings
             for spec in form.section_specs(section):
                 form.listen(form.field(spec, settings, preset), spec, edited, outputs)
 
@@ -111,17 +111,17 @@ def refresh(desk: Desk, seen: str) -> Any:
     """Nothing where this browser tab is up to date, or is just being filled for the first time (`seen` is
     still empty): what is being typed stays.
     """
-    return gr.skip() if seen in ("", desk.recipe_stamp) else show(desk)
+    return gr.skip() if seen in ("", desk.draft.stamp) else show(desk)
 
 
 def outlook(desk: Desk) -> list[str]:
     """The state that is shown, the sentence or what stands in the way, and what differs from the preset."""
-    return [desk.recipe_stamp, sentence(desk), differences(desk.settings, desk.preset_settings)]
+    return [desk.draft.stamp, sentence(desk), differences(desk.draft.settings, desk.draft.preset_settings)]
 
 
 def cards(desk: Desk) -> str:
     """All presets, with what each would need here; the one for this computer's card says so."""
-    chosen, computer = desk.preset, desk.computer
+    chosen, computer = desk.draft.preset, desk.computer
     best = presets.recommended(computer).name
     each = []
     for one in desk.outlooks():
@@ -158,9 +158,9 @@ def _file_mb(preset: str) -> float:
 
 def values(desk: Desk) -> dict[str, Any]:
     """The recipe in the fields of the main path, by the names of `FIELDS`."""
-    settings = desk.settings
+    settings = desk.draft.settings
     return {
-        "name": desk.name,
+        "name": desk.draft.name,
         "steps": settings.optimization.max_train_steps,
         "resolution": _resolution(settings),
         "rate": settings.optimization.learning_rate,
@@ -174,12 +174,12 @@ def take(desk: Desk, fields: Mapping[str, Any]) -> None:
     before = values(desk)
     edited = {name: value for name, value in fields.items() if value != before[name]}
     if "name" in edited:
-        desk.rename(edited.pop("name"))
+        desk.draft.rename(edited.pop("name"))
     change: dict[str, object] = {}
     for name, value in edited.items():
-        change |= _change(desk.settings, name, value)
+        change |= _change(desk.draft.settings, name, value)
     if change:
-        desk.change(change)
+        desk.draft.change(change)
 
 
 def _change(settings: RunSettings, name: str, value: Any) -> dict[str, object]:
@@ -205,7 +205,7 @@ def edit(desk: Desk, name: str, value: Any) -> list[str]:
 
 def choose(desk: Desk, preset: str) -> list[Any]:
     """Begin anew with a preset; the expert form is closed, and opens again with the new values."""
-    desk.choose(preset)
+    desk.draft.choose(preset)
     return [*show(desk), *(gr.Accordion(open=False) for _ in form.SECTIONS)]
 
 
@@ -238,7 +238,7 @@ def _new_name(prompt: str, taken: set[str]) -> str:
 def sentence(desk: Desk) -> str:
     """Pictures, passes, steps, time and size in one line; or why it cannot start."""
     try:
-        plan = desk.plan()
+        plan = desk.draft.plan()
     except TunerError as error:
         return markup.problem(error)
     said = wording.recipe_sentence(
@@ -246,7 +246,7 @@ def sentence(desk: Desk) -> str:
         plan.num_steps,
         plan.settings.optimization.train_batch_size * plan.settings.optimization.gradient_accumulation_steps,
         desk.seconds(plan.num_steps - plan.first_step),
-        desk.file_mb(),
+        desk.draft.file_mb(),
     )
     notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
     onward = f" {wording.goes_on(plan.first_step)}" if plan.first_step else ""

@@ -172,7 +172,7 @@ def open_foreign(desk: Desk, paths: list[str] | None) -> str:
     if not paths:
         return ""
     found = shelf.open_foreign(desk, [Path(path) for path in paths])
-    said = markup.sentence(wording.opened(found.program, desk.name))
+    said = markup.sentence(wording.opened(found.program, desk.draft.name))
     left = "".join(f"<li>{markup.text(sentence)}</li>" for sentence in found.left)
     behind = f"<p>{markup.text(wording.NOT_CARRIED)}</p><ul>{left}</ul>" if left else ""
     return said + markup.button("recipe:", "Go to the recipe", "primary") + behind

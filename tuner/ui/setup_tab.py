@@ -129,7 +129,7 @@ def _places(desk: Desk) -> str:
         ("Program", here),
         ("Runs", desk.runs),
         ("Presets", here / "presets"),
-        ("Recipe in progress", desk.draft),
+        ("Recipe in progress", desk.draft.folder),
     )
     rows = ([markup.text(name), f"<code>{markup.text(path.resolve())}</code>"] for name, path in places)
     return markup.table("Where files lie", ("What", "Folder"), rows)

@@ -32,13 +32,13 @@ def _changed(run: RunFolder) -> float:
 
 def enqueue(desk: Desk) -> str:
     """The recipe becomes a run that waits for its turn; returns its name. Raises TunerError like a start."""
-    desk.plan()
-    name = desk.name
+    desk.draft.plan()
+    name = desk.draft.name
     if _is_taken(desk, name):
         raise TunerError(f"A run called '{name}' goes on or waits.", Advice("Give this one another name."))
-    desk.leave_recipe(RunFolder(desk.runs / name))
+    desk.draft.write(RunFolder(desk.runs / name))
     desk.queue.add(name)
-    desk.next_name()
+    desk.draft.next_name()
     return name
 
 
@@ -73,7 +73,7 @@ def go_on(desk: Desk, run: str, num_steps: int | None = None) -> bool:
 def copy(desk: Desk, run: str) -> None:
     """The recipe of a run as the one in progress, under a name that is free."""
     folder = desk.run_folder(run)
-    desk.adopt(files.load_all(folder.config).settings, run, desk.preset_of(folder))
+    desk.draft.adopt(files.load_all(folder.config).settings, run, desk.preset_of(folder))
 
 
 def open_foreign(desk: Desk, paths: Sequence[Path]) -> Imported:
@@ -92,7 +92,7 @@ def open_foreign(desk: Desk, paths: Sequence[Path]) -> Imported:
         if found is None:
             raise broken
     name = re.sub(r'[\\/:*?"<>|]+', "-", found.name).strip(". -")
-    desk.adopt(found.settings, name or "imported")
+    desk.draft.adopt(found.settings, name or "imported")
     return found
 
 

@@ -1,0 +1,189 @@
+"""The recipe in progress: five files on the disk, so that it survives a reload, another tab and a restart."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tuner import files, machine, presets
+from tuner.dataset import scan
+from tuner.dataset.doctor import Finding
+from tuner.dataset.index import DatasetIndex
+from tuner.dataset.scan import Scanned
+from tuner.errors import Advice, TunerError
+from tuner.files.run_folder import RunFolder
+from tuner.plan import make
+from tuner.plan.phases import Plan
+from tuner.settings.run import RunSettings
+from tuner.ui import wording
+from tuner.ui.looking import Looking
+
+MARK = "preset.txt"
+
+
+class Draft:
+    """What the next run will be, and its pictures.
+
+    `root` holds `runs`; `recommended` names a preset; `report` shows a trouble on the page.
+    """
+
+    def __init__(
+        self, root: Path, recommended: Callable[[], str], report: Callable[[TunerError], None]
+    ) -> None:
+        self.folder = root / ".tmp" / "draft"
+        self._root = root
+        self._recommended, self._report = recommended, report
+        self._lock = threading.RLock()
+        self._settings: RunSettings | None = None
+        self._preset_settings: RunSettings | None = None
+        self._looking = Looking()
+        self._born, self._num_changes = time.time_ns(), 0
+
+    @property
+    def stamp(self) -> str:
+        """Changes with every change of the recipe or its pictures."""
+        return f"{self._born}.{self._num_changes}"
+
+    @property
+    def settings(self) -> RunSettings:
+        with self._lock:
+            if self._settings is None:
+                if not (self.folder / MARK).is_file():
+                    self.choose(self._recommended())
+                self._settings = self._load()
+            return self._settings
+
+    def _load(self) -> RunSettings:
+        """A recipe that cannot be read, perhaps of another version, is put aside and said so."""
+        try:
+            return files.load_all(self.folder).settings
+        except TunerError as error:
+            aside = self.folder.with_name(f"draft-{time.time_ns()}")
+            self.folder.rename(aside)
+            self.choose(self._recommended())
+            self._report(TunerError(wording.put_aside(aside), Advice(str(error))))
+            return files.load_all(self.folder).settings
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset that the recipe began with."""
+        with self._lock:
+            if not (self.folder / MARK).is_file():
+                return self._recommended()
+            return (self.folder / MARK).read_text(encoding="utf-8")
+
+    @property
+    def preset_settings(self) -> RunSettings:
+        """What the chosen preset itself says, to show what differs from it."""
+        with self._lock:
+            if self._preset_settings is None:
+                folder = presets.apply(self.preset, self._root / ".tmp" / "preset")
+                self._preset_settings = files.load_all(folder).settings
+            return self._preset_settings
+
+    def choose(self, preset: str) -> None:
+        """Begin the recipe anew with this preset, under a run name that is free."""
+        with self._lock:
+            presets.apply(preset, self.folder, self._named(self._free_name(preset)))
+            (self.folder / MARK).write_text(preset, encoding="utf-8")
+            self._settings = self._preset_settings = None
+            self._num_changes += 1
+
+    def change(self, change: Mapping[str, object]) -> None:
+        """Change settings of the recipe by dotted path; all of them or, with a TunerError, none."""
+        with self._lock:
+            settings = files.changed(self.settings, change)
+            files.save_all(settings, self.folder)
+            self._settings = settings
+            self._num_changes += 1
+
+    @property
+    def name(self) -> str:
+        """The name of the next run."""
+        return Path(self.settings.saving.output_dir).name
+
+    def rename(self, name: str) -> None:
+        name = name.strip()
+        if not re.fullmatch(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]*", name):
+            raise TunerError('A name needs at least one character, and none of \\ / : * ? " < > |.')
+        self.change(self._named(name))
+
+    def _named(self, name: str) -> dict[str, object]:
+        here = self._root.resolve() == Path.cwd()
+        folder = Path("runs") / name if here else self._root / "runs" / name
+        return {"saving.output_dir": folder.as_posix(), "saving.tracker_run_name": name}
+
+    def _free_name(self, wanted: str) -> str:
+        """`practice`, then `practice-2` …"""
+        stem, number = re.sub(r"-\d+$", "", wanted), 1
+        while (self._root / "runs" / (name := stem if number == 1 else f"{stem}-{number}")).exists():
+            number += 1
+        return name
+
+    @property
+    def pictures_folder(self) -> str:
+        """The folder of the first dataset, as it is written in the recipe."""
+        return self.settings.active_datasets[0].instance_data_dir
+
+    def use_folder(self, folder: str) -> None:
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.instance_data_dir": folder})
+
+    def use_caption_files(self) -> None:
+        """Captions are taken from the text files beside the pictures."""
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.caption_strategy": "textfile"})
+
+    def use_trigger(self, trigger: str) -> None:
+        first = self.settings.active_datasets[0]
+        self.change({f"datasets.{first.id}.instance_prompt": trigger or None})
+
+    def index(self) -> DatasetIndex:
+        """The pictures that a run would use; raises EmptyDataset."""
+        return scan.settled(self.scanned(), self.settings)
+
+    def scanned(self) -> Sequence[Scanned]:
+        """All files of the recipe's datasets; looked at again only after `look_again` or another recipe."""
+        return self._looking.scanned(self.settings)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the doctor says of them."""
+        return self._looking.findings(self.settings)
+
+    def look_again(self) -> None:
+        """Forget the scanned pictures: their files may have changed."""
+        self._looking.forget()
+        self._num_changes += 1
+
+    def plan(self) -> Plan:
+        return make.make(self.settings, self.index(), machine.read())
+
+    def file_mb(self) -> float:
+        """The size of the LoRA that the recipe makes."""
+        return presets.file_mb(self.settings)
+
+    def next_name(self) -> None:
+        """The recipe goes on to be changed, as the next run."""
+        self.change(self._named(self._free_name(self.name)))
+
+    def write(self, run: RunFolder) -> None:
+        """Write the recipe into a run's folder, with the preset it began with."""
+        files.save_all(self.settings, run.config)
+        (run.config / MARK).write_text(self.preset, encoding="utf-8")
+
+    def adopt(self, settings: RunSettings, name: str, preset: str = "") -> None:
+        """Take over a whole recipe, under a free name like `name`. Raises SettingsInvalid."""
+        preset = preset if preset in [one.name for one in presets.listed()] else self.preset
+        with self._lock:
+            fresh = self.folder.with_name("draft-next")
+            shutil.rmtree(fresh, ignore_errors=True)
+            files.save_all(files.changed(settings, self._named(self._free_name(name))), fresh)
+            (fresh / MARK).write_text(preset, encoding="utf-8")
+            shutil.rmtree(self.folder, ignore_errors=True)
+            fresh.rename(self.folder)
+            self._settings = self._preset_settings = None
+            self._num_changes += 1
