@@ -7,6 +7,20 @@ import pytest
 from tuner import errors
 
 
+def test_what_goes_wrong_is_told_without_its_frames(caplog) -> None:
+    heard: list[errors.TunerError] = []
+    with errors.told(heard.append):
+        raise errors.DiskFull("The disk is full.")
+    assert [str(one) for one in heard] == ["The disk is full."]
+    assert heard[0].__traceback__ is None and not caplog.records
+    with errors.told(heard.append):
+        raise ValueError("odd")
+    assert isinstance(heard[1], errors.Unexpected)
+    assert caplog.records[0].exc_info is not None
+    with pytest.raises(KeyboardInterrupt), errors.told(heard.append):
+        raise KeyboardInterrupt
+
+
 class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
 

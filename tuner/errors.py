@@ -23,8 +23,12 @@ TunerError
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,21 @@ def explain(exception: BaseException) -> TunerError:
             return ours(exception)
     text = str(exception).splitlines()[0] if str(exception) else "no message"
     return Unexpected(f"Something unforeseen happened ({type(exception).__name__}: {text}).")
+
+
+@contextmanager
+def told(to: Callable[[TunerError], None]) -> Iterator[None]:
+    """What goes wrong inside is told and goes no further: for the borders of threads and processes, above
+    which nobody would hear it. The traceback of what nobody foresaw goes into the log.
+    """
+    try:
+        yield
+    except Exception as exception:  # noqa: BLE001 - one of the three places where errors become sentences
+        error = explain(exception)
+        if isinstance(error, Unexpected):
+            log.exception("Something unforeseen happened.")
+        # Its frames would keep alive what failed, a model perhaps.
+        to(error.with_traceback(None))
 
 
 _Test = Callable[[BaseException], bool]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tuner.errors import Advice, ConfigFileBroken, DiskFull, GpuLost, RunGoingOn, TunerError, explain
+from tuner.errors import Advice, ConfigFileBroken, DiskFull, GpuLost, RunGoingOn, TunerError, told
 from tuner.files.documents import parse_json, read_text, to_json, write_text
 from tuner.files.run_folder import RunFolder
 from tuner.session import Session, read_run
@@ -125,14 +125,15 @@ class Queue:
 
     def _execute(self, run: Path) -> None:
         """One run to its end. Its state is read from its journal, whatever the session does by then."""
-        try:
+        refused: list[TunerError] = []
+        with told(refused.append):
             self._begin(RunFolder(run).config)
-        except RunGoingOn:
+        if refused and isinstance(refused[0], RunGoingOn):
             self.going = None
             time.sleep(STARTING_SECONDS)
             return
-        except Exception as exception:  # noqa: BLE001 - nothing above a thread would say it
-            self._leave(run.name, refused=str(explain(exception)))
+        if refused:
+            self._leave(run.name, refused=str(refused[0]))
             return
         self._session.join()
         hopeless = isinstance(self._session.error, HOPELESS)

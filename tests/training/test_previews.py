@@ -286,7 +286,7 @@ def test_a_preview_that_fails_is_told_and_the_training_goes_on(
     def broken(self: previews.Sampler, requests: Sequence[SampleRequest]) -> Iterator[Image.Image]:
         if next(rounds) == 1:
             with evaluating(self.transformer), self.adapter.strength(0.5):
-                raise RuntimeError("CUDA out of memory. Tried to allocate")
+                raise RuntimeError("odd numbers")
         return draw(self, requests)
 
     monkeypatch.setattr(previews.Sampler, "draw", broken)
@@ -294,7 +294,8 @@ def test_a_preview_that_fails_is_told_and_the_training_goes_on(
     run(plan_of(settings), said.append, Control())
     assert isinstance(said[-1], RunFinished)
     assert [one.text for one in said if isinstance(one, Warned)] == [
-        "The previews of step 3 failed, and the training goes on: The graphics card ran out of memory."
+        "The previews of step 3 failed, and the training goes on: "
+        "Something unforeseen happened (RuntimeError: odd numbers)."
     ]
     assert [one.step for one in said if isinstance(one, SampleReady)] == [0, 6]
     losses = [[one.loss for one in events if isinstance(one, StepDone)] for events in (said, calm)]

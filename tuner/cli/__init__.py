@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         tell("Ended.")
         return runs.STOPPED
-    except Exception as exception:  # noqa: BLE001 - one of the two places where errors become sentences
+    except Exception as exception:  # noqa: BLE001 - one of the three places where errors become sentences
         return report_error(given, explained(exception))
 
 

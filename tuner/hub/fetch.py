@@ -19,7 +19,7 @@ from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils._headers import build_hf_headers
 from tqdm import tqdm
 
-from tuner.errors import Advice, TunerError, explain
+from tuner.errors import Advice, TunerError, told
 from tuner.flux import single_file
 from tuner.flux.headers import entries
 from tuner.hub.access import asked
@@ -54,13 +54,11 @@ def say(**words: Any) -> None:
 
 def main(repository: str, *names: str) -> int:
     """-> exit code"""
-    try:
+    with told(lambda error: say(error=str(error))):
         for name in names:
             fetch(repository, name)
-    except Exception as exception:  # noqa: BLE001 - the parent shows the sentence
-        say(error=str(explain(exception)))
-        return 1
-    return 0
+        return 0
+    return 1
 
 
 def fetch(repository: str, name: str) -> None:

@@ -11,7 +11,7 @@ import sys
 import torch
 from torch import Tensor
 
-from tuner.errors import explain
+from tuner.errors import told
 from tuner.quantization.catalog import precision
 
 TRIED = {"nf4-bnb": 0.2, "int8-quanto": 0.03}
@@ -26,12 +26,11 @@ def main() -> list[dict[str, object]]:
 
 
 def _tried(name: str, largest: float, device: torch.device, where: str) -> dict[str, object]:
-    try:
-        error = max(_errors(name, device))
-    except Exception as exception:  # noqa: BLE001 - whatever a library does here is the finding
-        return {"name": name, "where": where, "problem": str(explain(exception))}
-    problem = "" if error <= largest else f"its products are wrong by {error:.0%}"
-    return {"name": name, "where": where, "problem": problem}
+    problems: list[object] = []
+    with told(problems.append):
+        if (error := max(_errors(name, device))) > largest:
+            problems.append(f"its products are wrong by {error:.0%}")
+    return {"name": name, "where": where, "problem": " ".join(map(str, problems))}
 
 
 def _errors(name: str, device: torch.device) -> tuple[float, float]:

@@ -10,10 +10,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from tuner.errors import explain
+from tuner.errors import OutOfVram, TunerError, told
 from tuner.events import CheckpointSaved, Emit, Evaluated, Warned
 from tuner.export.metadata import metadata
 from tuner.plan.phases import Plan
@@ -118,18 +117,17 @@ class Live:
 
     def preview(self, step: int) -> None:
         """Previews of the present weights. They never cost a run: what goes wrong is told, and it goes on."""
-        try:
+        failed: list[TunerError] = []
+        with told(failed.append):
             for marks, weights in self._looks(step):
                 with self.prepared.trainee.finished(), weights:
                     previews.save_round(self._sampler(), self.plan, step, self.emit, marks)
-        except Exception as error:  # noqa: BLE001 - said to the user, with its traceback in the log
-            log.error("The previews of step %s failed.", step, exc_info=error)
-            said = f"The previews of step {step} failed, and the training goes on: {explain(error).message}"
-            if isinstance(error, torch.OutOfMemoryError):
-                settings, less = previews.with_less(self.plan.settings)
-                self.plan, said = replace(self.plan, settings=settings), f"{said} {less}"
-        else:
+        if not failed:
             return
+        said = f"The previews of step {step} failed, and the training goes on: {failed[0].message}"
+        if isinstance(failed[0], OutOfVram):
+            settings, less = previews.with_less(self.plan.settings)
+            self.plan, said = replace(self.plan, settings=settings), f"{said} {less}"
         self.sampler = None
         free_memory(self.hardware.device)
         self.emit(Warned(text=said))

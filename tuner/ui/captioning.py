@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 
-from tuner.errors import TunerError, Unexpected, explain
-
-log = logging.getLogger(__name__)
+from tuner.errors import TunerError, told
 
 
 class Captioning:
@@ -41,19 +38,12 @@ class Captioning:
         return self.going and self._stop.is_set()
 
     def _work(self, made: Generator[tuple[int, int], None, None]) -> None:
-        try:
-            with closing(made):
-                for self.done, self.total in made:
-                    self.sequence += 1
-                    if self._stop.is_set():
-                        break
-        except Exception as exception:  # noqa: BLE001 - nothing above a thread would say it
-            error = explain(exception)
-            if isinstance(error, Unexpected):
-                log.exception("The captioner failed.")
-            self._report(error)
-        finally:
-            self.going = False
-            self._ended()
-            self.num_ended += 1
-            self.sequence += 1
+        with told(self._report), closing(made):
+            for self.done, self.total in made:
+                self.sequence += 1
+                if self._stop.is_set():
+                    break
+        self.going = False
+        self._ended()
+        self.num_ended += 1
+        self.sequence += 1

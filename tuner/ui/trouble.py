@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from tuner.errors import Advice, Unexpected, explain
+from tuner.errors import Advice, Unexpected, told
 from tuner.settings.run import dataset_specs, specs
 from tuner.settings.values import shown
 from tuner.ui import markup, wording
 from tuner.ui.desk import Desk
-
-log = logging.getLogger(__name__)
 
 
 def card(desk: Desk) -> str:
@@ -50,13 +47,8 @@ def guarded(desk: Desk, deed: Callable[..., Any]) -> Callable[..., Any]:
     """`deed` with an error that becomes the failure card; the rest of the page then stays as it is."""
 
     def run(*values: Any) -> Any:
-        try:
+        with told(desk.report):
             return deed(*values)
-        except Exception as exception:  # noqa: BLE001 - one of the two places where errors become sentences
-            error = explain(exception)
-            if isinstance(error, Unexpected):
-                log.exception("A command of the page failed.")
-            desk.report(error)
-            return gr.skip()
+        return gr.skip()
 
     return run
