@@ -33,6 +33,7 @@ def card(monkeypatch):
 
     class Memory:
         used, total = 2e9, 24e9
+        gpu = 97
 
     def unsupported(handle):
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
@@ -43,6 +44,10 @@ def card(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: "580.65")
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda handle, kind: 61)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetPowerUsage", unsupported)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetEnforcedPowerLimit", unsupported)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", lambda handle: Memory())
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetClockInfo", lambda handle, kind: 1740)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCurrentClocksEventReasons", lambda handle: 0x44)
 
 
 def test_read_without_a_card(no_card):
@@ -57,6 +62,8 @@ def test_read_with_a_card(card):
     reading = machine.read()
     assert (reading.gpu_name, reading.vram_used_gb, reading.vram_total_gb) == ("RTX 3090", 2.0, 24.0)
     assert (reading.gpu_temperature, reading.gpu_power) == (61.0, None)
+    assert (reading.gpu_load, reading.gpu_clock, reading.gpu_power_limit) == (97.0, 1740.0, None)
+    assert reading.gpu_slowed == "heat"
 
 
 def test_another_computer_is_this_one_with_other_memory(no_card):

@@ -31,13 +31,22 @@ REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 FLUX_DISK_GB = 40
 """FLUX.1 has 34 GB of files; caches and checkpoints come on top."""
+SLOWED = (
+    (pynvml.nvmlClocksThrottleReasonSwThermalSlowdown, "heat"),
+    (pynvml.nvmlClocksThrottleReasonHwThermalSlowdown, "heat"),
+    (pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown, "its power supply"),
+)
+"""NVML's reasons that are no part of a card's daily life, and what they come from."""
+IN_FOLDER = "Type in FluxTuner's folder:"
 LONG_WINDOWS_PATH = 120
 """Windows allows 260 characters; the files of a run need about half of them below the program's folder."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The gauges of one moment, in GB (1e9 bytes), degrees Celsius and watts; None for what is not there."""
+    """The gauges of one moment, in GB (1e9 bytes), degrees Celsius, watts, percent of the time that the card
+    computes, and MHz; None for what is not there. `gpu_slowed` says by what the card is held back.
+    """
 
     ram_used_gb: float
     ram_total_gb: float
@@ -48,18 +57,26 @@ class Reading:
     gpu_name: str | None = None
     gpu_temperature: float | None = None
     gpu_power: float | None = None
+    gpu_power_limit: float | None = None
+    gpu_load: float | None = None
+    gpu_clock: float | None = None
+    gpu_slowed: str = ""
     gpu_driver: str | None = None
     page_file_gb: float = 0.0
+    page_file_used_gb: float = 0.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor; `mend` is the command or deed that puts it right, empty where all is well."""
+    """One line of the doctor; `mend` is the deed that puts it right and `command` what is to be typed for it,
+    both empty where all is well.
+    """
 
     title: str
     state: Literal["ok", "warn", "bad"]
     sentence: str
     mend: str = ""
+    command: str = ""
 
 
 _stand_in: dict[str, Any] = {}
@@ -78,13 +95,14 @@ def stand_in(file: Path) -> None:
 
 def read(folder: Path | None = None) -> Reading:
     """The gauges now; the free disk space is that of `folder`'s drive (default: the working folder)."""
-    ram = psutil.virtual_memory()
+    ram, page_file = psutil.virtual_memory(), psutil.swap_memory()
     now = Reading(
         ram_used_gb=(ram.total - ram.available) / GB,
         ram_total_gb=ram.total / GB,
         process_gb=psutil.Process().memory_info().rss / GB,
         disk_free_gb=shutil.disk_usage(_existing(folder or Path.cwd())).free / GB,
-        page_file_gb=psutil.swap_memory().total / GB,
+        page_file_gb=page_file.total / GB,
+        page_file_used_gb=page_file.used / GB,
         **_read_gpu(),
     )
     return replace(now, **_stand_in)
@@ -144,6 +162,7 @@ def _read_gpu() -> dict[str, Any]:
     if gpu is None:
         return {}
     memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+    slowed = int(_gauge(pynvml.nvmlDeviceGetCurrentClocksEventReasons, gpu) or 0)
     return {
         "vram_used_gb": memory.used / GB,
         "vram_total_gb": memory.total / GB,
@@ -151,14 +170,18 @@ def _read_gpu() -> dict[str, Any]:
         "gpu_driver": pynvml.nvmlSystemGetDriverVersion(),
         "gpu_temperature": _gauge(pynvml.nvmlDeviceGetTemperature, gpu, pynvml.NVML_TEMPERATURE_GPU),
         "gpu_power": _gauge(pynvml.nvmlDeviceGetPowerUsage, gpu, scale=1e-3),
+        "gpu_power_limit": _gauge(pynvml.nvmlDeviceGetEnforcedPowerLimit, gpu, scale=1e-3),
+        "gpu_load": _gauge(lambda card: pynvml.nvmlDeviceGetUtilizationRates(card).gpu, gpu),
+        "gpu_clock": _gauge(pynvml.nvmlDeviceGetClockInfo, gpu, pynvml.NVML_CLOCK_SM),
+        "gpu_slowed": next((word for bits, word in SLOWED if slowed & bits), ""),
     }
 
 
 def _gauge(ask: Any, *arguments: Any, scale: float = 1.0) -> float | None:
-    """Laptop and data-centre cards lack single gauges: those are None."""
+    """Laptop and data-centre cards, and older drivers, lack single gauges: those are None."""
     try:
         return float(ask(*arguments)) * scale
-    except pynvml.NVMLError_NotSupported:
+    except (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound):
         return None
 
 
@@ -167,12 +190,10 @@ def _python(version: tuple[int, ...]) -> Finding:
     span = f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} to {NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]}"
     if OLDEST_PYTHON <= version <= NEWEST_PYTHON:
         return Finding("Python", "ok", f"Python {words}, {platform.machine()}.")
-    mend = (
-        f"Install Python {NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]}, delete the folder .venv, then: {installer()}"
-    )
-    return Finding(
-        "Python", "bad", f"Python {words} is not one of those FluxTuner was tried with ({span}).", mend
-    )
+    sentence = f"Python {words} is not one of those FluxTuner was tried with ({span})."
+    newest = f"{NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]}"
+    mend = f"Install Python {newest}, delete the folder .venv, then type in FluxTuner's folder:"
+    return Finding("Python", "bad", sentence, mend, installer())
 
 
 def _packages(lines: Iterable[str]) -> Finding:
@@ -187,11 +208,10 @@ def _packages(lines: Iterable[str]) -> Finding:
     ]
     if missing:
         sentence = f"Not installed: {', '.join(missing)}."
-        return Finding("Packages", "bad", sentence, installer())
+        return Finding("Packages", "bad", sentence, IN_FOLDER, installer())
     if other:
-        return Finding(
-            "Packages", "warn", f"Other versions than were tried: {'; '.join(other)}.", installer()
-        )
+        sentence = f"Other versions than were tried: {'; '.join(other)}."
+        return Finding("Packages", "warn", sentence, IN_FOLDER, installer())
     return Finding(
         "Packages", "ok", f"All {len(pins)} packages are installed in the versions that were tried."
     )
@@ -206,14 +226,14 @@ def _installed(name: str) -> str | None:
 
 def _torch(version: str | None, reading: Reading) -> Finding:
     if version is None:
-        return Finding("PyTorch", "bad", "PyTorch is not installed.", installer())
+        return Finding("PyTorch", "bad", "PyTorch is not installed.", IN_FOLDER, installer())
     if "+cpu" not in version:
         return Finding("PyTorch", "ok", f"PyTorch {version}, built for graphics cards.")
     if reading.gpu_name:
         sentence = (
             f"PyTorch {version} is the build for processors, so the {reading.gpu_name} would stay idle."
         )
-        return Finding("PyTorch", "bad", sentence, f"Delete the folder .venv, then: {installer()}")
+        return Finding("PyTorch", "bad", sentence, f"Delete the folder .venv. {IN_FOLDER}", installer())
     return Finding("PyTorch", "ok", f"PyTorch {version}, the build for processors.")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from tuner.errors import Advice
@@ -36,6 +37,8 @@ PhaseState = Literal["waiting", "running", "done", "skipped"]
 MAX_POINTS = 400
 MEMORY_STEPS = 50
 """A smoothed value is a plain mean at first, later an exponential mean over about this many steps."""
+RECENT_STEPS = 7
+"""The pace is the median of so many steps: one that waited for the disk does not count."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Failure:
 class RunView:
     """Everything a reader may show; None where nothing is known yet. `sequence` counts the folded events.
 
-    The curve holds the steps that are multiples of `curve_stride`, at most `MAX_POINTS` of them.
+    The curve holds the steps that are multiples of `curve_stride`, at most `MAX_POINTS` of them. `best_pace`
+    is the best that `pace` has been since the last start. A run that `broke_off` was not told to stop.
     """
 
     run: str = ""
@@ -110,6 +114,8 @@ class RunView:
     lr: float | None = None
     grad_norm: float | None = None
     seconds_per_step: float | None = None
+    recent_seconds: tuple[float, ...] = ()
+    best_pace: float | None = None
     eta_seconds: float | None = None
     peak_vram_gb: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
@@ -123,11 +129,17 @@ class RunView:
     trigger: str = ""
     started_at: float | None = None
     updated_at: float | None = None
+    broke_off: bool = False
     sequence: int = 0
 
     @property
     def active(self) -> bool:
         return self.state in ("running", "paused")
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds that a step takes just now; None until there are enough of them."""
+        return median(self.recent_seconds) if len(self.recent_seconds) == RECENT_STEPS else None
 
 
 def fold(view: RunView, event: Event) -> RunView:
@@ -146,7 +158,7 @@ def from_events(events: Iterable[Event]) -> RunView:
 
 def interrupted(view: RunView) -> RunView:
     """A run whose journal breaks off (power cut, closed program) and that nobody executes has stopped."""
-    return _end(view, "stopped") if view.active else view
+    return replace(_end(view, "stopped"), broke_off=True) if view.active else view
 
 
 def _run_started(view: RunView, event: RunStarted) -> RunView:
@@ -200,7 +212,8 @@ def _step_done(view: RunView, event: StepDone) -> RunView:
     curve, stride = _extend(view, CurvePoint(event.step, event.loss, event.lr, smoothed))
     if any(p.name == "train" for p in view.phases):
         view = _with_phase(view, "train", done=event.step, total=view.num_steps)
-    return replace(
+    timed_seconds = (*view.recent_seconds, event.seconds)[-RECENT_STEPS:] if timed >= 1 else ()
+    after = replace(
         view,
         step=event.step,
         loss=event.loss,
@@ -208,11 +221,15 @@ def _step_done(view: RunView, event: StepDone) -> RunView:
         lr=event.lr,
         grad_norm=event.grad_norm,
         seconds_per_step=seconds,
+        recent_seconds=timed_seconds,
         eta_seconds=None if seconds is None else max(view.num_steps - event.step, 0) * seconds,
         peak_vram_gb=max(view.peak_vram_gb, event.peak_vram_gb),
         curve=curve,
         curve_stride=stride,
     )
+    if after.pace is None:
+        return after
+    return replace(after, best_pace=min(after.pace, view.best_pace or after.pace))
 
 
 def _evaluated(view: RunView, event: Evaluated) -> RunView:

@@ -90,6 +90,11 @@ COMFYUI_FOUND = "LoRAs can be sent there from the Results tab."
 NOT_CARRIED = "What was not carried over, and why:"
 WELCOME = "Three steps, from top to bottom; then drop your pictures on the Images tab."
 
+IDLE_CARD = (
+    "The card has nothing to do, though steps should be made. Is the disk with the pictures very slow, or does "
+    "another program keep the processor busy?"
+)
+
 STATES = {
     "idle": "No run",
     "running": "Running",
@@ -152,6 +157,59 @@ def _doing(view: RunView) -> str:
         return f"step {view.step} of {view.num_steps}{left(view)}."
     progress = f" ({current.done} of {current.total})" if current.total else ""
     return f"{current.title[0].lower()}{current.title[1:]}{progress}."
+
+
+def silent(seconds: float, usual: float | None) -> str:
+    """What the watchdog says of a run that says nothing."""
+    known = f"; a step usually takes {number(usual)} s" if usual is not None else ""
+    return (
+        f"No sign of life for {duration(seconds)}{known}. If it stays so, close other programs that use the "
+        "card, stop the run and continue it; the log below has its last words."
+    )
+
+
+def spilled(pace: float, best: float, over_gb: float) -> str:
+    """`over_gb` is what was reserved beyond the card's memory, where that is known."""
+    what = f"{over_gb:.1f} GB have" if over_gb >= 0.1 else "A part has"
+    return (
+        f"Steps take {number(pace)} s instead of {number(best)} s: the card's memory is full. {what} spilled "
+        "into shared memory, which is slow. Close browser tabs with video and other programs that use the "
+        "card, or choose the preset for the next smaller card."
+    )
+
+
+def weak(power: float, limit: float) -> str:
+    return (
+        f"The card says it is busy, but takes only {power:.0f} of {limit:.0f} W: it waits for memory instead of "
+        "computing. Close other programs that use the card, or choose the preset for the next smaller card."
+    )
+
+
+def slowed(cause: str, degrees: float | None) -> str:
+    hot = f" ({degrees:.0f} °C)" if degrees is not None else ""
+    return (
+        f"The card slows itself down because of {cause}{hot}. Give it air and clean its fans; the run goes on, "
+        "only slower."
+    )
+
+
+def clock_fell(before: float, after: float) -> str:
+    return (
+        f"The card's clock has fallen from {before:.0f} to {after:.0f} MHz. Is a power saver on, or is the laptop "
+        "on battery?"
+    )
+
+
+def memory_runs_out(process_gb: float, paged_gb: float) -> str:
+    paged = f", and {paged_gb:.1f} GB went into the page file meanwhile" if paged_gb >= 0.1 else ""
+    return (
+        f"This computer's memory is almost full{paged}; FluxTuner has {process_gb:.1f} GB of it. Close other "
+        "programs, or the system may end the run."
+    )
+
+
+def sign_of_life(seconds: float) -> str:
+    return f"Last sign of life {duration(seconds)} ago."
 
 
 def left(view: RunView) -> str:
