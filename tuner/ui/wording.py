@@ -91,8 +91,8 @@ NOT_CARRIED = "What was not carried over, and why:"
 WELCOME = "Three steps, from top to bottom; then drop your pictures on the Images tab."
 
 IDLE_CARD = (
-    "The card has nothing to do, though steps should be made. Is the disk with the pictures very slow, or does "
-    "another program keep the processor busy?"
+    "The card has nothing to do, though steps should be made. Is the disk with the pictures very slow, or "
+    "does another program keep the processor busy?"
 )
 
 STATES = {
@@ -180,23 +180,23 @@ def spilled(pace: float, best: float, over_gb: float) -> str:
 
 def weak(power: float, limit: float) -> str:
     return (
-        f"The card says it is busy, but takes only {power:.0f} of {limit:.0f} W: it waits for memory instead of "
-        "computing. Close other programs that use the card, or choose the preset for the next smaller card."
+        f"The card says it is busy, but takes only {power:.0f} of {limit:.0f} W: it waits for memory instead "
+        "of computing. Close other programs that use the card, or choose the preset for the next smaller card."
     )
 
 
 def slowed(cause: str, degrees: float | None) -> str:
     hot = f" ({degrees:.0f} °C)" if degrees is not None else ""
     return (
-        f"The card slows itself down because of {cause}{hot}. Give it air and clean its fans; the run goes on, "
-        "only slower."
+        f"The card slows itself down because of {cause}{hot}. Give it air and clean its fans; the run goes "
+        "on, only slower."
     )
 
 
 def clock_fell(before: float, after: float) -> str:
     return (
-        f"The card's clock has fallen from {before:.0f} to {after:.0f} MHz. Is a power saver on, or is the laptop "
-        "on battery?"
+        f"The card's clock has fallen from {before:.0f} to {after:.0f} MHz. Is a power saver on, or is the "
+        "laptop on battery?"
     )
 
 
