@@ -113,7 +113,7 @@ def test_packages():
     assert old.state == "warn"
     assert "psutil" in old.sentence
     missing = machine._packages(["no-such-package==1.0", "psutil"])
-    assert (missing.state, missing.mend) == ("bad", machine.installer())
+    assert (missing.state, missing.command) == ("bad", machine.installer())
     assert "no-such-package" in missing.sentence
 
 

@@ -232,7 +232,7 @@ def computer(arguments: Namespace) -> int:
     lines = []
     for one in findings:
         lines.append(f"{MARKS[one.state]} {one.title + ':':<15}{one.sentence}")
-        lines += [f"     -> {one.mend}"] if one.mend else []
+        lines += [f"     -> {one.mend} {one.command}".rstrip()] if one.mend else []
     report(arguments, {"findings": [asdict(one) for one in findings]}, lines)
     return 1 if any(one.state == "bad" for one in findings) else 0
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tuner.machine import Finding, installer
+from tuner.machine import IN_FOLDER, Finding, installer
 
 SECONDS = 180
 TITLES = {"nf4-bnb": "NF4 layer", "int8-quanto": "int8 layer"}
@@ -27,9 +27,9 @@ def findings() -> tuple[Finding, ...]:
 
 def _finding(name: str, where: str, problem: str) -> Finding:
     if problem:
-        return Finding(TITLES[name], "bad", f"It does not work on {where}: {problem}", installer())
+        return Finding(TITLES[name], "bad", f"It does not work on {where}: {problem}", IN_FOLDER, installer())
     return Finding(TITLES[name], "ok", f"Computed forwards and backwards on {where}, with the right result.")
 
 
 def _broken(sentence: str) -> Finding:
-    return Finding("Quantized layers", "bad", sentence, f"Delete the folder .venv, then: {installer()}")
+    return Finding("Quantized layers", "bad", sentence, f"Delete the folder .venv. {IN_FOLDER}", installer())

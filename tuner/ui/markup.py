@@ -9,11 +9,17 @@ from urllib.parse import quote
 
 import gradio as gr
 
-ACT = """element.addEventListener('click', (event) => {
+ACT = """element.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-act]');
   if (button) trigger('click', {act: button.dataset.act});
+  const copy = event.target.closest('[data-copy]');
+  if (!copy) return;
+  await navigator.clipboard.writeText(copy.dataset.copy);
+  copy.textContent = copy.dataset.done;
 });"""
-"""Lets a `gr.HTML` speak: a click on `<button data-act="open:x">` triggers its click event with `act`."""
+"""Lets a `gr.HTML` speak: a click on `<button data-act="open:x">` triggers its click event with `act`, one on
+`<button data-copy="words">` copies the words.
+"""
 
 
 def region(name: str, *, acts: bool = False, value: str = "") -> gr.HTML:
@@ -30,6 +36,14 @@ def button(act: str, label: str, kind: str = "", said: str = "") -> str:
     """`said` is what a screen reader says instead of the label."""
     name = f' aria-label="{text(said)}"' if said else ""
     return f'<button type="button" class="act {kind}" data-act="{text(act)}"{name}>{text(label)}</button>'
+
+
+def copied(words: str, label: str = "Copy command") -> str:
+    """A button that puts `words` onto the clipboard."""
+    return (
+        f'<button type="button" class="act" data-copy="{text(words)}" data-done="Copied" '
+        f'aria-label="{text(label)}: {text(words)}">{text(label)}</button>'
+    )
 
 
 def sentence(said: object) -> str:
