@@ -1,4 +1,4 @@
-"""The recipe on disk, runs by name, and trouble with its way out."""
+"""Runs by name, and trouble with its way out."""
 
 from __future__ import annotations
 
@@ -7,45 +7,9 @@ import json
 import pytest
 
 from tests.ui.conftest import PATIENCE_SECONDS
-from tuner import machine
 from tuner.errors import Advice, SettingsInvalid, TunerError
 from tuner.session import Session
-from tuner.ui import form
 from tuner.ui.desk import Desk
-
-
-def test_the_recipe_survives_a_restart(desk) -> None:
-    desk.draft.change({"optimization.learning_rate": 1e-3})
-    again = Desk(Session(desk.session.root))
-    assert again.draft.settings.optimization.learning_rate == 1e-3
-    assert again.draft.preset == "practice"
-
-
-def test_without_a_card_the_practice_preset_is_chosen(desk, tmp_path, monkeypatch) -> None:
-    reading = machine.Reading(ram_used_gb=1, ram_total_gb=8, process_gb=0.1, disk_free_gb=50)
-    monkeypatch.setattr(machine, "read", lambda *_: reading)
-    fresh = Desk(Session(tmp_path / "fresh"))
-    assert fresh.draft.preset == "practice"
-    assert form.differing(fresh.draft.settings, fresh.draft.preset_settings) == ()
-
-
-def test_a_wrong_change_changes_nothing(desk) -> None:
-    with pytest.raises(SettingsInvalid):
-        desk.draft.change({"optimization.max_train_steps": 9, "adapter.lora_rank": 0})
-    assert desk.draft.settings.optimization.max_train_steps == 6
-
-
-def test_a_new_name_moves_the_run_folder(desk) -> None:
-    desk.draft.rename(" mein Häuschen ")
-    assert desk.draft.name == "mein Häuschen"
-    assert desk.draft.settings.saving.output_dir == (desk.runs / "mein Häuschen").as_posix()
-
-
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "what?"])
-def test_a_name_that_is_no_folder_is_refused(desk, name) -> None:
-    with pytest.raises(TunerError, match="name"):
-        desk.draft.rename(name)
-    assert desk.draft.name == "practice"
 
 
 def test_a_run_leaves_its_files_and_the_next_one_gets_a_new_name(finished) -> None:
@@ -117,15 +81,6 @@ def test_the_size_and_the_time_of_a_run(finished) -> None:
     assert finished.seconds(100) == pytest.approx(1.0, rel=0.2)
     finished.draft.change({"optimization.train_batch_size": 2})
     assert finished.seconds(100) is None
-
-
-def test_a_recipe_that_cannot_be_read_is_put_aside(desk) -> None:
-    (desk.draft.folder / "config.json").write_text("{", encoding="utf-8")
-    again = Desk(Session(desk.session.root))
-    assert again.draft.preset == "practice" and again.draft.settings.datasets
-    assert "moved to" in again.shown_trouble.message and "config.json" in again.advice[0].text
-    (aside,) = desk.draft.folder.parent.glob("draft-*")
-    assert (aside / "config.json").read_text(encoding="utf-8") == "{"
 
 
 def test_the_recipe_of_an_exported_lora_is_taken_over(desk, tmp_path) -> None:

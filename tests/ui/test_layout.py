@@ -70,7 +70,7 @@ def test_pressing_start_takes_what_the_fields_say(desk, monkeypatch) -> None:
     monkeypatch.setattr(player, "STEP_SECONDS", 0.05)
     shown = layout.recipe_tab.values(desk)
     assert shown["steps"] == 6
-    answer = layout._start(desk, *{**shown, "name": "mine", "steps": 8}.values())
+    answer = layout.recipe_tab.start(desk, *{**shown, "name": "mine", "steps": 8}.values())
     assert isinstance(answer[0], gr.Tabs)
     assert (desk.view.run, desk.view.num_steps) == ("mine", 8)
     desk.session.join(PATIENCE_SECONDS)

@@ -20,7 +20,9 @@ from tuner.plan import make
 from tuner.plan.phases import Plan
 from tuner.settings.run import RunSettings
 from tuner.ui import wording
+from tuner.ui.keeping import kept
 from tuner.ui.looking import Looking
+from tuner.ui.own_presets import OwnPresets, checked, ready_made
 
 MARK = "preset.txt"
 
@@ -35,11 +37,11 @@ class Draft:
         self, root: Path, recommended: Callable[[], str], report: Callable[[TunerError], None]
     ) -> None:
         self.folder = root / ".tmp" / "draft"
+        self.own_presets = OwnPresets(root / "my-presets")
         self._root = root
         self._recommended, self._report = recommended, report
         self._lock = threading.RLock()
         self._settings: RunSettings | None = None
-        self._preset_settings: RunSettings | None = None
         self._looking = Looking()
         self._born, self._num_changes = time.time_ns(), 0
 
@@ -52,7 +54,7 @@ class Draft:
     def settings(self) -> RunSettings:
         with self._lock:
             if self._settings is None:
-                if not (self.folder / MARK).is_file():
+                if not self._is_begun:
                     self.choose(self._recommended())
                 self._settings = self._load()
             return self._settings
@@ -70,28 +72,54 @@ class Draft:
 
     @property
     def preset(self) -> str:
-        """The name of the preset that the recipe began with."""
+        """The name of the preset that the recipe began with; the recommended one where that is gone."""
         with self._lock:
-            if not (self.folder / MARK).is_file():
-                return self._recommended()
-            return (self.folder / MARK).read_text(encoding="utf-8")
+            name = (self.folder / MARK).read_text(encoding="utf-8") if self._is_begun else ""
+            return name if name in self.preset_names else self._recommended()
+
+    @property
+    def preset_names(self) -> tuple[str, ...]:
+        return (*ready_made(), *self.own_presets.names())
 
     @property
     def preset_settings(self) -> RunSettings:
         """What the chosen preset itself says, to show what differs from it."""
-        with self._lock:
-            if self._preset_settings is None:
-                folder = presets.apply(self.preset, self._root / ".tmp" / "preset")
-                self._preset_settings = files.load_all(folder).settings
-            return self._preset_settings
+        return self._settings_of(self.preset)
+
+    def _settings_of(self, preset: str) -> RunSettings:
+        if preset not in self.preset_names:
+            raise TunerError(f"There is no preset '{preset}'; there are {', '.join(self.preset_names)}.")
+        is_ready = preset in ready_made()
+        return presets.settings_of(preset) if is_ready else self.own_presets.settings_of(preset)
 
     def choose(self, preset: str) -> None:
-        """Begin the recipe anew with this preset, under a run name that is free."""
+        """Begin the recipe anew with this preset; what is the user's own stays. Raises TunerError."""
+        after = self._settings_of(preset)
         with self._lock:
-            presets.apply(preset, self.folder, self._named(self._free_name(preset)))
+            own = kept(self.settings, self.preset_settings, after) if self._is_begun else {}
+            is_named = self._is_begun and re.sub(r"-\d+$", "", self.name) != self.preset
+            name = self.name if is_named else self._free_name(preset)
+            files.save_all(files.changed(after, self._named(name) | own), self.folder)
             (self.folder / MARK).write_text(preset, encoding="utf-8")
-            self._settings = self._preset_settings = None
+            self._settings = None
             self._num_changes += 1
+
+    def save_preset(self, name: str) -> str:
+        """Keep the recipe as a preset of the user's own, which it has begun with from now on."""
+        with self._lock:
+            name = self.own_presets.save(name, self.settings, self.preset_settings)
+            (self.folder / MARK).write_text(name, encoding="utf-8")
+            self._num_changes += 1
+            return name
+
+    def delete_preset(self, name: str) -> None:
+        """One of the user's own; the recipe stays as it is."""
+        self.own_presets.delete(name)
+        self._num_changes += 1
+
+    @property
+    def _is_begun(self) -> bool:
+        return (self.folder / MARK).is_file()
 
     def change(self, change: Mapping[str, object]) -> None:
         """Change settings of the recipe by dotted path; all of them or, with a TunerError, none."""
@@ -107,10 +135,7 @@ class Draft:
         return Path(self.settings.saving.output_dir).name
 
     def rename(self, name: str) -> None:
-        name = name.strip()
-        if not re.fullmatch(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]*", name):
-            raise TunerError('A name needs at least one character, and none of \\ / : * ? " < > |.')
-        self.change(self._named(name))
+        self.change(self._named(checked(name)))
 
     def _named(self, name: str) -> dict[str, object]:
         here = self._root.resolve() == Path.cwd()
@@ -177,7 +202,7 @@ class Draft:
 
     def adopt(self, settings: RunSettings, name: str, preset: str = "") -> None:
         """Take over a whole recipe, under a free name like `name`. Raises SettingsInvalid."""
-        preset = preset if preset in [one.name for one in presets.listed()] else self.preset
+        preset = preset if preset in self.preset_names else self.preset
         with self._lock:
             fresh = self.folder.with_name("draft-next")
             shutil.rmtree(fresh, ignore_errors=True)
@@ -185,5 +210,5 @@ class Draft:
             (fresh / MARK).write_text(preset, encoding="utf-8")
             shutil.rmtree(self.folder, ignore_errors=True)
             fresh.rename(self.folder)
-            self._settings = self._preset_settings = None
+            self._settings = None
             self._num_changes += 1

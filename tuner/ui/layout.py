@@ -17,7 +17,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tuner import machine
 from tuner.session import Session
-from tuner.settings.fields import Spec
 from tuner.ui import (
     base_model,
     editor,
@@ -29,7 +28,6 @@ from tuner.ui import (
     results_tab,
     runs_tab,
     setup_tab,
-    shelf,
     train_tab,
     wording,
 )
@@ -91,7 +89,10 @@ def build(session: Session) -> gr.Blocks:
         _live(blocks, page, desk)
         act = Acting(desk, lambda: tick(desk, ""), page.quick)
         images_tab.tie(page.images, desk, act, page.tab["images"].select)
-        _recipe(page, desk, act)
+        recipe_tab.tie(page.recipe, desk, act, page.tab["recipe"].select, page.tabs)
+        answered = act.word(page.trouble.click, partial(_answer, desk), page.recipe.shown)
+        look = guarded(desk, partial(images_tab.refresh, desk))
+        answered.then(look, page.images.seen, page.images.shown, **QUIET)
         _runs(page, desk, act)
     return blocks
 
@@ -121,10 +122,9 @@ def _components(desk: Desk) -> Page:
     seen_slowly = gr.Textbox(visible="hidden", label="Pictures shown")
     sidebar = _sidebar()
     trouble = markup.region("trouble", acts=True)
-    edited = guarded(desk, lambda spec, raw: _edit(desk, spec, raw))
     rooms: dict[str, Callable[[], Any]] = {
         "images": images_tab.build,
-        "recipe": lambda: recipe_tab.build(desk, edited),
+        "recipe": lambda: recipe_tab.build(desk),
         "train": train_tab.build,
         "results": results_tab.build,
         "runs": runs_tab.build,
@@ -147,11 +147,6 @@ def _sidebar() -> Sidebar:
             stop = gr.Button("Stop", size="sm", variant="stop", interactive=False, min_width=80)
         gauges = markup.region("gauges")
     return Sidebar(gauges, strip, pause, stop)
-
-
-def _edit(desk: Desk, spec: Spec, raw: object) -> list[str]:
-    desk.draft.change(form.change(spec, raw, desk.draft.settings))
-    return recipe_tab.outlook(desk)
 
 
 def tick(desk: Desk, seen: str) -> Any:
@@ -210,38 +205,6 @@ def first_tab(desk: Desk) -> Any:
     if desk.view.active:
         return gr.Tabs(selected="train")
     return gr.Tabs(selected="setup") if desk.welcome() else gr.skip()
-
-
-def _recipe(page: Page, desk: Desk, act: Acting) -> None:
-    """Filled when its tab is opened; what is typed is kept when the field is left."""
-    recipe = page.recipe
-    act.on(page.tab["recipe"].select, partial(recipe_tab.refresh, desk), recipe.seen, recipe.shown)
-    act.word(
-        recipe.cards.click, lambda name: recipe_tab.choose(desk, name), [*recipe.shown, *recipe.sections]
-    )
-    for name, field in zip(recipe_tab.FIELDS, recipe.fields, strict=True):
-        edit = partial(recipe_tab.edit, desk, name)
-        act.on(form.left(field), edit, field, recipe.outlook)
-    act.on(recipe.enqueue.click, partial(_enqueue, desk), recipe.fields, recipe.shown)
-    started = [page.tabs, *recipe.shown]
-    act.slowly(recipe.sentence, recipe.start.click, partial(_start, desk), recipe.fields, started)
-    answered = act.word(page.trouble.click, partial(_answer, desk), recipe.shown)
-    look = guarded(desk, partial(images_tab.refresh, desk))
-    answered.then(look, page.images.seen, page.images.shown, **QUIET)
-
-
-def _start(desk: Desk, *fields: Any) -> list[Any]:
-    """Start what this browser tab shows, whatever another one made of the recipe meanwhile."""
-    recipe_tab.take(desk, dict(zip(recipe_tab.FIELDS, fields, strict=True)))
-    desk.start()
-    return [gr.Tabs(selected="train"), *recipe_tab.show(desk)]
-
-
-def _enqueue(desk: Desk, *fields: Any) -> list[Any]:
-    """The same for later: it starts at once only where nothing goes on and nothing waits."""
-    recipe_tab.take(desk, dict(zip(recipe_tab.FIELDS, fields, strict=True)))
-    gr.Info(wording.waits(shelf.enqueue(desk)))
-    return recipe_tab.show(desk)
 
 
 def _answer(desk: Desk, word: str) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -15,10 +15,11 @@ from tuner.presets import Outlook
 from tuner.settings.fields import Spec
 from tuner.settings.run import RunSettings
 from tuner.settings.sampling import SamplePrompt
-from tuner.ui import form, markup, wording
+from tuner.ui import form, markup, shelf, wording
+from tuner.ui.acting import Acting
 from tuner.ui.desk import Desk
+from tuner.ui.trouble import guarded
 
-Edited = Callable[[Spec, object], Any]
 FIELDS = ("name", "steps", "resolution", "rate", "rank", "prompts")
 """The fields of the main path, in the order of `RecipeTab.fields`."""
 
@@ -55,11 +56,8 @@ class RecipeTab(NamedTuple):
         return [self.seen, self.sentence, self.differs]
 
 
-def build(desk: Desk, edited: Edited) -> RecipeTab:
-    """Nothing can be typed before the page is filled: the answer on its way would overwrite it.
-
-    `edited` hears of every change in the expert form; it returns the outlook.
-    """
+def build(desk: Desk) -> RecipeTab:
+    """Nothing can be typed before the page is filled: the answer on its way would overwrite it."""
     seen = gr.Textbox(visible="hidden", label="Recipe shown")
     cards = markup.region("presets", acts=True)
     with gr.Row(elem_id="dials"):
@@ -81,14 +79,16 @@ def build(desk: Desk, edited: Edited) -> RecipeTab:
     with gr.Accordion("Expert", open=False):
         markup.region("expert", value=markup.quiet(wording.EXPERT))
         differs = markup.region("differs")
-        sections = tuple(_section(name, desk, edited, [seen, sentence, differs]) for name in form.SECTIONS)
+        sections = tuple(_section(name, desk, [seen, sentence, differs]) for name in form.SECTIONS)
     return RecipeTab(
         seen, cards, name, steps, resolution, rate, rank, prompts, sentence, differs, start, enqueue, sections
     )
 
 
-def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr.Accordion:
+def _section(section: str, desk: Desk, outputs: list[Any]) -> gr.Accordion:
     """One group of the expert form; its fields are made when it is opened, which keeps the page light."""
+    edited = guarded(desk, partial(_edit_setting, desk))
+
     with gr.Accordion(form.SECTIONS[section], open=False, elem_classes="settings") as accordion:
 
         def fields() -> None:
@@ -98,6 +98,36 @@ def _section(section: str, desk: Desk, edited: Edited, outputs: list[Any]) -> gr
 
         gr.render(triggers=[accordion.expand])(fields)
     return accordion
+
+
+def tie(tab: RecipeTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> None:
+    """`opened` is the event that this tab is opened. What is typed is kept when the field is left."""
+    act.on(opened, partial(refresh, desk), tab.seen, tab.shown)
+    act.word(tab.cards.click, partial(choose, desk), [*tab.shown, *tab.sections])
+    for name, field in zip(FIELDS, tab.fields, strict=True):
+        act.on(form.left(field), partial(edit, desk, name), field, tab.outlook)
+    act.on(tab.enqueue.click, partial(enqueue, desk), tab.fields, tab.shown)
+    act.slowly(tab.sentence, tab.start.click, partial(start, desk), tab.fields, [tabs, *tab.shown])
+
+
+def start(desk: Desk, *fields: Any) -> list[Any]:
+    """Start what this browser tab shows, whatever another one made of the recipe meanwhile."""
+    take(desk, dict(zip(FIELDS, fields, strict=True)))
+    desk.start()
+    return [gr.Tabs(selected="train"), *show(desk)]
+
+
+def enqueue(desk: Desk, *fields: Any) -> list[Any]:
+    """The same for later: it starts at once only where nothing goes on and nothing waits."""
+    take(desk, dict(zip(FIELDS, fields, strict=True)))
+    gr.Info(wording.waits(shelf.enqueue(desk)))
+    return show(desk)
+
+
+def _edit_setting(desk: Desk, spec: Spec, raw: object) -> list[str]:
+    """A field of the expert form was left."""
+    desk.draft.change(form.change(spec, raw, desk.draft.settings))
+    return outlook(desk)
 
 
 def show(desk: Desk) -> list[Any]:
