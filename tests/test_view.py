@@ -84,6 +84,22 @@ def test_a_phase_is_done_when_the_next_one_starts():
     assert view.phase == "train"
 
 
+def test_what_begins_again_lets_what_comes_behind_it_wait():
+    view = from_events([started(), PhaseStarted(name="train", total=10), PhaseStarted(name="latents")])
+    assert [p.state for p in view.phases] == ["waiting", "running", "waiting"]
+
+
+def test_the_pace_is_that_of_the_last_steps_and_the_best_is_kept():
+    slow_start = [step(1, seconds=60.0), *(step(n, seconds=2.0) for n in range(2, 8))]
+    view = from_events([started(100), *slow_start])
+    assert (view.pace, view.best_pace) == (None, None)
+    view = from_events([started(100), *slow_start, step(8, seconds=90.0)])
+    assert (view.pace, view.best_pace) == (2.0, 2.0)
+    for n in range(9, 20):
+        view = fold(view, step(n, seconds=5.0))
+    assert (view.pace, view.best_pace) == (5.0, 2.0)
+
+
 @pytest.mark.parametrize("num_steps", [MAX_POINTS, MAX_POINTS + 1, 2_500])
 def test_the_curve_stays_short_and_even(num_steps):
     view = from_events([started(num_steps), *(step(n) for n in range(1, num_steps + 1))])
@@ -156,8 +172,10 @@ def test_pause_resume_stop_and_failure():
 
 
 def test_a_journal_that_breaks_off_is_a_stopped_run():
-    assert interrupted(from_events([started(), step(1)])).state == "stopped"
-    assert interrupted(from_events(whole_run())).state == "finished"
+    cut = interrupted(from_events([started(), step(1)]))
+    assert (cut.state, cut.broke_off) == ("stopped", True)
+    whole = interrupted(from_events(whole_run()))
+    assert (whole.state, whole.broke_off) == ("finished", False)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -190,10 +190,15 @@ def _run_started(view: RunView, event: RunStarted) -> RunView:
 
 
 def _phase_started(view: RunView, event: PhaseStarted) -> RunView:
+    """What ran before it is done; what comes behind it has to wait again, as after a pause."""
     view = _with_phase(view, event.name, state="running", total=event.total, done=0)
-    over = {p.name for p in view.phases if p.state == "running"} - {event.name}
-    phases = tuple(replace(p, state="done") if p.name in over else p for p in view.phases)
-    return replace(view, phases=phases, phase=event.name)
+    place = [p.name for p in view.phases].index(event.name)
+    left: list[PhaseView] = []
+    for number, phase in enumerate(view.phases):
+        if phase.state == "running" and number != place:
+            phase = replace(phase, state="done" if number < place else "waiting")
+        left.append(phase)
+    return replace(view, phases=tuple(left), phase=event.name)
 
 
 def _phase_progress(view: RunView, event: PhaseProgress) -> RunView:

@@ -1,8 +1,10 @@
 """One run end to end on a tiny FLUX: what it says, what it leaves, and that a break changes nothing."""
 
 import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from tuner.events import (
     CheckpointSaved,
     Event,
     Exported,
+    Paused,
     PhaseSkipped,
     PhaseStarted,
     RunFinished,
@@ -26,6 +29,8 @@ from tuner.events import (
 )
 from tuner.files.run_folder import ADAPTER_FILE
 from tuner.settings.run import RunSettings
+from tuner.training import prepare as prepare_module
+from tuner.training import run as run_module
 from tuner.training.control import Control
 from tuner.training.run import run
 
@@ -127,18 +132,29 @@ def test_sample_now_and_save_now_are_obeyed_once(settings: RunSettings) -> None:
     assert [one.step for one in said if isinstance(one, CheckpointSaved)] == [1, 2, 4, 6]
 
 
-def test_pause_waits_and_goes_on_with_the_same_step(settings: RunSettings) -> None:
+def test_a_pause_gives_the_memory_back_and_goes_on_with_the_same_step(
+    settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     control, said = Control(), []
+    models: list[weakref.ref[Any]] = []
+
+    def prepare(*given: Any) -> Any:
+        prepared = prepare_module.prepare(*given)
+        models.append(weakref.ref(prepared.trainee.transformer))
+        return prepared
 
     def listen(event: Event) -> None:
         said.append(event)
         if isinstance(event, StepDone) and event.step == 2:
             control.pause.set()
-            threading.Timer(0.5, control.pause.clear).start()
+        if isinstance(event, Paused):
+            assert [model() for model in models] == [None]
+            threading.Timer(0.2, control.pause.clear).start()
 
+    monkeypatch.setattr(run_module, "prepare", prepare)
     run(plan_of(settings), listen, control)
     names = [type(one).__name__ for one in said]
-    assert names.index("Paused") < names.index("Resumed")
+    assert names.index("Paused") < names.index("Resumed") and len(models) == 2
     assert _losses(said) == _losses(_run(_in(settings, Path(settings.saving.output_dir).with_name("other"))))
 
 

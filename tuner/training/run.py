@@ -31,8 +31,8 @@ from tuner.events import (
 from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE
 from tuner.plan import fitting, sources
 from tuner.plan.levers import words
-from tuner.plan.memory import shape
 from tuner.plan.phases import Plan
+from tuner.plan.sizes import shape
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
 from tuner.training.due import checkpoint_due, evaluation_due, preview_due, preview_due_at_start, rolling_due
@@ -125,12 +125,16 @@ def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, em
 def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control) -> Path | None:
     """Phases 3 and 4; the last checkpoint, or None when the user stopped the run.
 
-    Where the card is too small for them, both begin again at the very step, with less on the card.
+    Both begin again at the very step where the card is too small for them, with less on it, and after a
+    pause, in which nothing is left on it.
     """
     outcome: Path | Plan | None = plan
     while isinstance(outcome, Plan):
         outcome = _attempt(outcome, caches, hardware, emit, control)
         free_memory(hardware.device)
+        if isinstance(outcome, Plan) and not _wait_out_pause(outcome.first_step, control, emit):
+            emit(RunStopped(step=outcome.first_step))
+            return None
     return outcome
 
 
@@ -172,8 +176,8 @@ def _with_less(plan: Plan, live: Live | None, emit: Emit) -> Plan:
     return replace(plan, levers=levers, resume_from=resume_from, first_step=step)
 
 
-def _train_with(live: Live, control: Control) -> Path | None:
-    """Phase 4."""
+def _train_with(live: Live, control: Control) -> Path | Plan | None:
+    """Phase 4; as `_attempt`."""
     plan, hardware, emit = live.plan, live.hardware, live.emit
     emit(PhaseStarted(name="train", total=plan.num_steps))
     if evaluation_due(plan, plan.first_step):
@@ -188,6 +192,8 @@ def _train_with(live: Live, control: Control) -> Path | None:
         if not _between_steps(live, step.number, control):
             emit(RunStopped(step=step.number))
             return None
+        if control.pause.is_set() and step.number < plan.num_steps:
+            return replace(live.plan, resume_from=live.save(step.number), first_step=step.number)
     return live.save(plan.num_steps)
 
 
@@ -264,14 +270,17 @@ def _between_steps(live: Live, step: int, control: Control) -> bool:
     ) or control.sample_now.is_set():
         control.sample_now.clear()
         live.preview(step)
-    if control.pause.is_set():
-        _wait_out_pause(step, control, live.emit)
     return not control.stop.is_set() or step == plan.num_steps
 
 
-def _wait_out_pause(step: int, control: Control, emit: Emit) -> None:
+def _wait_out_pause(step: int, control: Control, emit: Emit) -> bool:
+    """False when the user asked to stop instead of going on."""
+    if not control.pause.is_set():
+        return True
     emit(Paused(step=step))
     while control.pause.is_set() and not control.stop.is_set():
         time.sleep(_PAUSE_POLL_SECONDS)
-    if not control.stop.is_set():
-        emit(Resumed(step=step))
+    if control.stop.is_set():
+        return False
+    emit(Resumed(step=step))
+    return True

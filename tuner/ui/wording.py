@@ -73,8 +73,14 @@ QUEUE_GOES = "One run after the other; a run that fails does not stop the rest."
 MORE_HELP = "Steps in all, those already made included."
 DELETE_HELP = "Type the name of the run. Its folder goes with all samples, checkpoints and exports in it."
 
+SOURCES = {
+    "found": "FLUX.1 files that are on this computer",
+    "download": "FLUX.1, downloaded from Hugging Face (about 34 GB)",
+    "practice": "the practice model (tiny, comes with FluxTuner, needs no card)",
+}
+"""Where a model to train on comes from."""
 LOOK_HELP = "ComfyUI, Forge, Downloads and the Hugging Face cache are looked through in any case."
-NOTHING_FOUND = "No FLUX.1 model was found in the usual places. Name its folder above, or download it below."
+NOTHING_FOUND = "No FLUX.1 model was found in the usual places. Name its folder here, or download one."
 TOKEN_HELP = "From huggingface.co/settings/tokens, for reading. Only the Hugging Face library keeps it."
 LICENCE = "First accept the licence, logged in there, once:"
 DOWNLOADS = {
@@ -84,11 +90,21 @@ DOWNLOADS = {
     "done": "Everything is here:",
 }
 COMFYUI_NONE = (
-    "No ComfyUI was found in the usual places; the file of a LoRA can be downloaded on the Results tab."
+    "No ComfyUI was found in the usual places. Name its folder here, or download your LoRA on the Results "
+    "tab."
 )
-COMFYUI_FOUND = "LoRAs can be sent there from the Results tab."
+NO_COMFYUI = "none found; training works without"
+COMFYUI_FOUND = "One click on the Results tab sends a LoRA there."
+COMFYUI_HELP = (
+    "Where LoRAs are put instead: a ComfyUI's folder, or any other one. Empty: the first one found."
+)
+AUTOMATIC = "Send every finished LoRA there by itself"
+AUTOMATIC_HELP = "As soon as a run has ended; nothing that is there is overwritten."
 NOT_CARRIED = "What was not carried over, and why:"
-WELCOME = "Three steps, from top to bottom; then drop your pictures on the Images tab."
+STEPS = ("Your computer", "Base model", "ComfyUI")
+"""Of Setup."""
+TO_PICTURES = "Go to your pictures"
+WELCOME = "Welcome. Three steps, and most of them may be done already; then come your pictures."
 
 IDLE_CARD = (
     "The card has nothing to do, though steps should be made. Is the disk with the pictures very slow, or "
@@ -116,6 +132,11 @@ DIALS = (
     ("Size of the LoRA", "Its rank: larger holds more detail and makes a larger file."),
 )
 """Four settings in the words of the main path: steps, resolution, learning rate, rank."""
+
+
+def step(title: str, done: bool, state: str) -> str:
+    """`✓ ComfyUI: found (ComfyUI portable)`; a step that needs the user has no tick."""
+    return f"{'✓' if done else '●'} {title}: {state}" + ("" if done else " (needs you)")
 
 
 def duration(seconds: float) -> str:
@@ -181,7 +202,7 @@ def spilled(pace: float, best: float, over_gb: float) -> str:
 def weak(power: float, limit: float) -> str:
     return (
         f"The card says it is busy, but takes only {power:.0f} of {limit:.0f} W: it waits for memory instead "
-        "of computing. Close other programs that use the card, or choose the preset for the next smaller card."
+        "of computing. Close other programs that use the card, or choose the preset of the next smaller one."
     )
 
 
