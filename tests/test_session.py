@@ -370,7 +370,7 @@ def test_export_needs_a_checkpoint(tmp_path, session):
 def test_export_writes_the_newest_checkpoint_or_the_one_asked_for(tmp_path, session, monkeypatch):
     calls = []
     door = SimpleNamespace(
-        Finished=lambda settings, folder, checkpoint, step: (settings.trigger, checkpoint, step),
+        Finished=lambda settings, folder, checkpoint, step, file: (settings.trigger, checkpoint, step),
         export_adapter=lambda *given: calls.append(given) or "report",
         write_expected=lambda *given: calls.append(given),
     )

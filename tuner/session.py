@@ -24,8 +24,8 @@ from tuner.dataset.captions import with_trigger
 from tuner.errors import Advice, RunGoingOn, RunMissing, TunerError, Unexpected, explain
 from tuner.events import Event, RunFailed, RunStarted, to_json
 from tuner.export import comfyui
-from tuner.files import env_file, journal
-from tuner.files.run_folder import RunFolder, step_of
+from tuner.files import choice, env_file, from_export, journal
+from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE, RunFolder, step_of
 from tuner.plan import make
 from tuner.plan.phases import Plan
 from tuner.settings.request import CaptionRequest, SampleRequest
@@ -34,7 +34,9 @@ from tuner.training.control import Control
 from tuner.view import RunView, State, fold, from_events, interrupted
 
 if TYPE_CHECKING:
+    from tuner.export.comfyui import Install
     from tuner.export.write import ExportReport
+    from tuner.training.export_preview import ExportPreview
     from tuner.training.sending import Sent
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ def set_aside(folder: RunFolder) -> Path:
         folder.exports,
         folder.samples,
         folder.sheet,
+        folder.choice,
         folder.log,
         *folder.checkpoints(),
         folder.events,
@@ -189,7 +192,8 @@ class Session:
         step: int | None = None,
         expected: Path | None = None,
     ) -> ExportReport:
-        """Write the newest checkpoint, or that of `step`, to a .safetensors file or into a folder.
+        """Write a checkpoint to a .safetensors file or into a folder: that of `step`, else the one that was
+        chosen, else the newest; so it is with whatever takes a step.
 
         `expected` is a file for inputs and the trained transformer's outputs, by which others can judge it.
         """
@@ -223,15 +227,29 @@ class Session:
         """
         if draw:
             self._refuse_beside_a_run("another transformer")
-        found = comfyui.installs()
-        install = found[0] if found else None
-        if to is not None:
-            named = comfyui.at(to)
-            same = (one for one in found if one.loras.resolve() == named.loras.resolve())
-            install = next(same, named)
         from tuner.training import exporting, sending
 
-        return sending.send(exporting.Finished(*_finished(run, step)), install, dtype, sample, draw)
+        return sending.send(exporting.Finished(*_finished(run, step)), _install(to), dtype, sample, draw)
+
+    def preview_export(
+        self, run: Path, file: Path, to: Path | None = None, sample: str | None = None
+    ) -> ExportPreview:
+        """Draw a sample with a file that was exported of `run`, on the model as the ComfyUI will use it that
+        `send` would choose, beside what training made of it.
+        """
+        step, mean = from_export.origin(file)
+        with self._alone("Pictures are being drawn."):
+            from tuner.training import export_preview, exporting
+
+            finished = exporting.Finished(*_finished(run, step, mean))
+            return export_preview.preview_export(finished, file, _install(to), sample)
+
+    def try_prompt(self, run: Path, request: SampleRequest, step: int | None = None) -> Path:
+        """Draw anything with a checkpoint. -> the picture, in the run's exports"""
+        with self._alone("Pictures are being drawn."):
+            from tuner.training import exporting, trying
+
+            return trying.draw_prompt(exporting.Finished(*_finished(run, step)), request)
 
     def merge(self, run: Path, to: Path, step: int | None = None, strength: float = 1.0) -> Path:
         """Write the transformer with a checkpoint's adapter inside, bf16: a .safetensors file or a folder."""
@@ -360,11 +378,31 @@ def _view_before(plan: Plan) -> RunView:
     return from_events([*events, started])
 
 
-def _finished(run: Path, step: int | None) -> tuple[RunSettings, RunFolder, Path, int]:
-    """Settings, folder, checkpoint and its step, of the newest checkpoint or that of `step`."""
+def _install(to: Path | None) -> Install | None:
+    """The ComfyUI that is found first, or the folder `to`; None is normal."""
+    found = comfyui.installs()
+    if to is None:
+        return found[0] if found else None
+    named = comfyui.at(to)
+    return next((one for one in found if one.loras.resolve() == named.loras.resolve()), named)
+
+
+def _finished(
+    run: Path, step: int | None, mean: bool | None = None
+) -> tuple[RunSettings, RunFolder, Path, int, str]:
+    """Settings, folder, checkpoint, its step and the adapter's file in it; `mean`: its running mean, by
+    default as it was chosen.
+    """
     folder = RunFolder(run)
-    checkpoint = _checkpoint(folder, step)
-    return files.load_all(files.config_folder(run)).settings, folder, checkpoint, step_of(checkpoint)
+    checkpoint = _checkpoint(folder, choice.step(folder) if step is None else step)
+    file = EMA_ADAPTER_FILE if (choice.mean(folder) if mean is None else mean) else ADAPTER_FILE
+    if not (checkpoint / file).is_file():
+        raise RunMissing(
+            f"The checkpoint of step {step_of(checkpoint)} holds no '{file}'.",
+            Advice("Choose another one, or the adapter itself instead of its running mean."),
+        )
+    settings = files.load_all(files.config_folder(run)).settings
+    return settings, folder, checkpoint, step_of(checkpoint), file
 
 
 def _checkpoint(folder: RunFolder, step: int | None) -> Path:

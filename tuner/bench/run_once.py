@@ -17,6 +17,7 @@ from tuner import files, machine
 from tuner.bench.host import peak, reset_peak
 from tuner.dataset import scan
 from tuner.events import Event, PhaseStarted, SampleReady, StepDone
+from tuner.flux.weights import Change
 from tuner.plan import make
 from tuner.plan.levers import ALL_THERE, Levers
 from tuner.plan.phases import Plan
@@ -99,8 +100,10 @@ def _fill_with_noise_after_loading() -> None:
     """The files hold nothing but zeros, with which a card computes more quickly than with other numbers."""
     load = models.load_transformer
 
-    def noisy(settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE) -> Any:
-        transformer = load(settings, hardware, levers)
+    def noisy(
+        settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE, change: Change | None = None
+    ) -> Any:
+        transformer = load(settings, hardware, levers, change)
         for module in transformer.modules():
             if isinstance(module, FrozenLinear):
                 tensors = module.stored()

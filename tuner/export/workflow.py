@@ -30,6 +30,12 @@ class Models:
     vae: str = "ae.safetensors"
     weight_dtype: str = "default"
 
+    @property
+    def precision(self) -> str:
+        """Of the transformer in ComfyUI, in the words of `base_model_precision`."""
+        few_bits = "fp8" in f"{self.weight_dtype} {self.transformer}".lower()
+        return _FP8[0] if few_bits else "no_change"
+
 
 @dataclass(frozen=True)
 class RealGuidance:

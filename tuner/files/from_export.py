@@ -16,6 +16,7 @@ from tuner.files.folder import Loaded
 from tuner.flux import headers
 
 KEY = "fluxtuner.recipe"
+STEP, MEAN = "global_step", "fluxtuner.running_mean"
 PICTURES = Path("datasets")
 
 
@@ -46,6 +47,16 @@ def load_export(file: Path, run: Path, pictures: Path | None = None) -> Loaded:
     change = {f"datasets.{name}.instance_data_dir": folder for name, folder in folders.items()}
     settings = changed(five.settings, {"saving.output_dir": run.as_posix(), **change})
     return Loaded(settings, tuple(notes))
+
+
+def origin(file: Path) -> tuple[int, bool]:
+    """(the step of the checkpoint that was exported, whether it was the running mean of the adapter)"""
+    told = headers.metadata(file)
+    if not told.get(STEP, "").isdigit():
+        raise TunerError(
+            f"'{file.name}' does not say which checkpoint it was made of.", Advice("Export it once more.")
+        )
+    return int(told[STEP]), MEAN in told
 
 
 def _texts(documents: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tuner.flux.modulation import Modulation, Row
 from tuner.flux.single_file import Piece
 from tuner.flux.targets import is_modulation
 from tuner.flux.text import TextEncoders
-from tuner.flux.weights import Weights
+from tuner.flux.weights import Change, Weights
 
 log = logging.getLogger(__name__)
 disable_progress_bar()
@@ -58,13 +58,15 @@ def transformer(
     place: Place | None = None,
     evicts_modulation: bool = False,
     stored: Stored | None = None,
+    change: Change | None = None,
 ) -> FluxTransformer2DModel:
-    """The frozen transformer on `device`, in evaluation mode, read tensor by tensor.
+    """The frozen transformer on `device`, in evaluation mode, read tensor by tensor, each through `change`.
 
     `place` makes each linear layer that is not `stored`, for instance a quantized one; the rest is kept in
     `dtype`. Where it `evicts_modulation`, the outputs of those layers come from a table (`modulation_of`).
     """
     config, weights = _open_transformer(source)
+    weights = replace(weights, change=change)
     with torch.device("meta"):
         model = FluxTransformer2DModel.from_config(config)
     weights.require({name: tensor.shape for name, tensor in model.state_dict().items()})

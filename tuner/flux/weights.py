@@ -6,7 +6,7 @@ lies in memory beside what the caller keeps is one tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,21 +24,27 @@ _DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+Change = Callable[[str, Tensor], Tensor]
+"""(a tensor's name in diffusers, its values) -> what they become on their way into a model."""
 _ROWS_VALUES = 2**22
 """Scaled fp8 weights are multiplied in pieces of about this many values."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of one model; `place` is where they lie, in the words of the user."""
+    """The tensors of one model; `place` is where they lie, in the words of the user. What is read goes
+    through `change`, where there is one.
+    """
 
     tensors: Pieces
     place: str
+    change: Change | None = None
 
     def read(self, name: str) -> Tensor:
-        """One tensor on the CPU, in the format of its file; scaled fp8 comes as bf16."""
+        """One tensor on the CPU, in the format of its file unless it is changed; scaled fp8 comes as bf16."""
         parts = [_read(piece, self.place) for piece in self.tensors[name]]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return whole if self.change is None else self.change(name, whole)
 
     def require(self, shapes: Mapping[str, torch.Size]) -> None:
         """Raises ModelMissing unless every tensor of `shapes` is there in its size."""

@@ -31,12 +31,28 @@ _USUAL_SHIFT = (1.15, 0.5)
 @dataclass(frozen=True)
 class Scene:
     """`picture` is the sample itself, where there is one of this very step, or one was asked for;
-    `references` are what it was drawn from.
+    `references` are what it was drawn from. `name` is the sample's, "" where there is none; `as_drawn`:
+    training drew it at this very step and strength.
     """
 
     drawing: Drawing
     picture: Path | None
     references: tuple[Path, ...]
+    name: str = ""
+    as_drawn: bool = False
+
+    def request(self, strength: float | None = None) -> SampleRequest:
+        """What draws it here, at its own strength or another one."""
+        one = self.drawing
+        return SampleRequest(
+            one.prompt,
+            one.seed,
+            self.name,
+            one.width,
+            one.height,
+            strength=one.strength if strength is None else strength,
+            references=self.references,
+        )
 
 
 def scene(
@@ -56,7 +72,7 @@ def scene(
     request = _request(settings, sample)
     references = request.references or _references(settings, sample)
     guidance = settings.sampling.validation_guidance
-    chosen = choice.strength(folder)
+    usual, chosen = _strength(settings, request.prompt), choice.strength(folder)
     drawing = Drawing(
         models=models(
             settings.flavour,
@@ -64,7 +80,7 @@ def scene(
             install.models if install else lambda kind: (),
         ),
         lora=lora,
-        strength=float(_strength(settings, request.prompt) if chosen is None else chosen),
+        strength=float(usual if chosen is None else chosen),
         prompt=request.prompt,
         seed=request.seed,
         width=request.width or 1024,
@@ -77,7 +93,8 @@ def scene(
     )
     exact = sample is not None and (sample.step == step or name is not None)
     picture = Path(sample.path) if sample and exact and Path(sample.path).is_file() else None
-    return Scene(drawing, picture, references)
+    as_drawn = sample is not None and sample.step == step and drawing.strength == usual
+    return Scene(drawing, picture, references, request.name, as_drawn)
 
 
 def _sample(folder: RunFolder, step: int, name: str | None) -> Sample | None:

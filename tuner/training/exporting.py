@@ -20,8 +20,8 @@ from tuner.export.metadata import metadata
 from tuner.export.place import free_name
 from tuner.export.workflow import header
 from tuner.export.write import ExportReport, export, write_tensors
-from tuner.files import changed, five, journal
-from tuner.files.run_folder import ADAPTER_FILE, RunFolder
+from tuner.files import changed, five, from_export, journal
+from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE, RunFolder
 from tuner.flux import latents as lat
 from tuner.flux import loading
 from tuner.plan import fitting
@@ -68,6 +68,7 @@ def export_adapter(
         documents=_documents(finished.settings),
         strength=shown.drawing.strength,
     )
+    about |= {from_export.MEAN: "yes"} if finished.file == EMA_ADAPTER_FILE else {}
     picture = shown.picture or _preview(finished.folder, finished.step)
     about |= cover(picture) if picture else {}
     about |= header(shown.drawing) if dialect == "comfyui" else {}

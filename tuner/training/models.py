@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from diffusers import FluxTransformer2DModel
@@ -12,6 +13,7 @@ from tuner.flux.attention import BACKENDS
 from tuner.flux.streaming import Streaming
 from tuner.flux.targets import UNQUANTIZED
 from tuner.flux.text import TextEncoders
+from tuner.flux.weights import Change
 from tuner.plan import sources
 from tuner.plan.levers import ALL_THERE, Levers
 from tuner.quantization.catalog import precision
@@ -28,10 +30,11 @@ def transformer_source(settings: RunSettings) -> loading.Source:
 
 
 def load_transformer(
-    settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE
+    settings: RunSettings, hardware: Hardware, levers: Levers = ALL_THERE, change: Change | None = None
 ) -> FluxTransformer2DModel:
     """Each linear layer is quantized as soon as it is read, so that the whole never lies in memory; the next
-    time it comes from the weight store. Those of streamed blocks wait in the computer's memory.
+    time it comes from the weight store, unless `change` makes something else of it. Those of streamed blocks
+    wait in the computer's memory.
     """
     dtype, name = rest_dtype(settings, hardware), settings.memory.base_model_precision
     source, quantized_on = transformer_source(settings), _quantized_on(settings, hardware)
@@ -40,8 +43,15 @@ def load_transformer(
         return CPU if ".".join(path.split(".")[:2]) in levers.streamed else hardware.device
 
     place = _placed(name, dtype, there, quantized_on)
-    with kept(source, name, dtype, place, there, quantized_on) as (place, stored):
-        transformer = loading.transformer(source, dtype, hardware.device, place, levers.evicts, stored)
+    store = (
+        kept(source, name, dtype, place, there, quantized_on)
+        if change is None
+        else nullcontext((place, None))
+    )
+    with store as (place, stored):
+        transformer = loading.transformer(
+            source, dtype, hardware.device, place, levers.evicts, stored, change
+        )
     transformer.set_attention_backend(BACKENDS[settings.model.attention_mechanism])
     if levers.streamed:
         Streaming([transformer.get_submodule(path) for path in levers.streamed], hardware.device)

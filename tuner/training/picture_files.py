@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tuner.export import place
 from tuner.settings.request import SampleRequest
 
 USER_COMMENT, UNICODE = 0x9286, b"UNICODE\0"
@@ -28,6 +29,15 @@ def save(image: Image.Image, path: Path, request: SampleRequest, quality: int) -
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def keep(image: Image.Image, folder: Path, name: str) -> Path:
+    """As PNG into a folder, which is made, under the name or the next one that is free there. -> the file"""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / place.free_name(name, folder)
+    with place.whole(path) as half:
+        image.save(half, "PNG")
+    return path
 
 
 def _png(request: SampleRequest, _: int) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +23,9 @@ from tuner.flux.denoise import CPU, RealGuidance, denoise, initial_noise, sampli
 from tuner.flux.kontext import reference_size
 from tuner.flux.modulation import Asked, foreseen
 from tuner.flux.objective import Conditions
+from tuner.flux.weights import Change
 from tuner.plan import fitting, sources
+from tuner.plan.levers import Levers
 from tuner.plan.phases import Plan
 from tuner.settings import flavours
 from tuner.settings.request import SampleRequest
@@ -33,6 +35,7 @@ from tuner.training.assistant import attach_assistant
 from tuner.training.encode import encode_images, encode_texts, load_vae
 from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, evaluating, find_hardware, free_memory
+from tuner.training.models import load_transformer
 from tuner.training.picture_files import ENDINGS, save
 from tuner.training.prepare import load_with_adapter
 
@@ -40,6 +43,7 @@ _TOKENS_AT_ONCE = 4096
 """Small pictures are drawn together, up to the tokens of one picture of 1024 px."""
 EMA = "EMA"
 """The mark of pictures that the running mean of the adapter makes."""
+Loaded = tuple[torch.nn.Module, Adapter]
 
 
 class Look(NamedTuple):
@@ -207,9 +211,38 @@ def with_less(settings: RunSettings) -> tuple[RunSettings, str]:
 def render(
     settings: RunSettings, requests: Sequence[SampleRequest], adapter: Path | None
 ) -> Iterator[Image.Image]:
-    """Pictures without a run: encodes the prompts, frees the encoders, loads the transformer and the adapter
-    file.
-    """
+    """Pictures without a run, of the untrained model or with the adapter file of a checkpoint."""
+
+    def load(settings: RunSettings, hardware: Hardware, levers: Levers) -> Loaded:
+        if adapter is None:
+            transformer, attached = load_transformer(settings, hardware, levers), Adapter({})
+        else:
+            transformer, attached = load_with_adapter(settings, hardware, levers)
+            attached.load(load_file(adapter))
+        if settings.adapter.assistant_lora_inference_strength:
+            attach_assistant(settings, transformer, hardware)
+        return transformer, attached
+
+    return _pictures(settings, requests, load)
+
+
+def render_changed(
+    settings: RunSettings, requests: Sequence[SampleRequest], change: Change
+) -> Iterator[Image.Image]:
+    """Pictures of a transformer whose weights become what `change` makes of them, and nothing beside."""
+
+    def load(settings: RunSettings, hardware: Hardware, levers: Levers) -> Loaded:
+        return load_transformer(settings, hardware, levers, change), Adapter({})
+
+    return _pictures(settings, requests, load)
+
+
+def _pictures(
+    settings: RunSettings,
+    requests: Sequence[SampleRequest],
+    load: Callable[[RunSettings, Hardware, Levers], Loaded],
+) -> Iterator[Image.Image]:
+    """Encodes the prompts, frees the encoders, and only then loads the transformer."""
 
     def silent(_: object) -> None:
         """Nobody watches these phases."""
@@ -225,16 +258,9 @@ def render(
     if missing := caches.missing_texts(sources.preview_texts(settings, requests)):
         for _ in encode_texts(settings, missing, caches, hardware, levers.text_by_layer):
             pass
-    transformer, attached = load_with_adapter(settings, hardware, levers)
-    if settings.adapter.assistant_lora_inference_strength:
-        attach_assistant(settings, transformer, hardware)
+    transformer, attached = load(settings, hardware, levers)
     sampler = open_sampler(settings, transformer, attached, caches, hardware)
-    if adapter is None:
-        with attached.disabled():
-            yield from sampler.draw(requests)
-    else:
-        attached.load(load_file(adapter))
-        yield from sampler.draw(requests)
+    yield from sampler.draw(requests)
     del transformer, attached, sampler
     free_memory(hardware.device)
 

@@ -15,6 +15,7 @@ from tuner.export import place, server
 from tuner.export.comfyui import Install
 from tuner.export.workflow import Models, Workflow, stamped, workflow
 from tuner.export.write import ExportReport
+from tuner.files.run_folder import EMA_ADAPTER_FILE
 from tuner.training.drawing import Scene, scene
 from tuner.training.exporting import Finished, export_adapter
 
@@ -50,7 +51,8 @@ def send(
     """
     exports = finished.folder.exports
     exports.mkdir(parents=True, exist_ok=True)
-    wanted = f"{finished.folder.path.resolve().name}-{finished.step:06}.safetensors"
+    ending = "-ema" if finished.file == EMA_ADAPTER_FILE else ""
+    wanted = f"{finished.folder.path.resolve().name}-{finished.step:06}{ending}.safetensors"
     name = place.free_name(wanted, exports, *([install.loras] if install else []))
     listed = install.name_of(install.loras / name) if install else name
     shown = scene(finished.settings, finished.folder, finished.step, listed, install, sample)

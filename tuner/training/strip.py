@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tuner.export import place
-from tuner.settings.request import SampleRequest
 from tuner.training.drawing import scene
 from tuner.training.exporting import Finished
+from tuner.training.picture_files import keep
 from tuner.training.previews import render
 
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2)
@@ -20,25 +19,10 @@ _TOP_PX, _GAP_PX, _LARGEST_PX = 28, 6, 512
 def draw_strip(finished: Finished, sample: str | None = None) -> Path:
     """The sample `name`, or the run's first one, with nothing but the strength changed. -> the picture"""
     shown = scene(finished.settings, finished.folder, finished.step, finished.checkpoint.name, name=sample)
-    drawing = shown.drawing
-    requests = [
-        SampleRequest(
-            drawing.prompt,
-            drawing.seed,
-            width=drawing.width,
-            height=drawing.height,
-            strength=strength,
-            references=shown.references,
-        )
-        for strength in STRENGTHS
-    ]
+    requests = [shown.request(strength) for strength in STRENGTHS]
     pictures = list(render(finished.settings, requests, finished.checkpoint / finished.file))
-    folder = finished.folder.exports
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / place.free_name(f"strengths-{finished.step:06}.png", folder)
-    with place.whole(path) as half:
-        strip(pictures, [f"{strength:.1f}" for strength in STRENGTHS]).save(half, "PNG")
-    return path
+    page = strip(pictures, [f"{strength:.1f}" for strength in STRENGTHS])
+    return keep(page, finished.folder.exports, f"strengths-{finished.step:06}.png")
 
 
 def strip(pictures: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
