@@ -1,4 +1,4 @@
-"""Where finished LoRAs go, and whether by themselves: asked once on Setup, kept in a file, true for every run."""
+"""Where finished LoRAs go, and whether by themselves: asked on Setup, kept in a file, true for every run."""
 
 from __future__ import annotations
 

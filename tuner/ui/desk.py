@@ -6,6 +6,7 @@ Nothing is kept per visitor.
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from tuner import machine, presets, queue
-from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected
+from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected, told
 from tuner.files import choice, from_export
 from tuner.files.run_folder import RunFolder
 from tuner.machine import Reading
 from tuner.presets import Outlook, Preset
 from tuner.queue import Queue
-from tuner.session import Session
-from tuner.ui import wording
+from tuner.session import Session, read_run
+from tuner.ui import delivery, wording
 from tuner.ui.captioning import Captioning
 from tuner.ui.draft import MARK, Draft
 from tuner.ui.history import History
@@ -43,6 +44,8 @@ class Desk:
         self.trouble: TunerError | None = None
         self.sent: Sent | None = None
         self.strip: Path | None = None
+        self.walking: int | None = None
+        """The open step of Setup at the very first start; None once that is over."""
         self._computer: Reading | None = None
         self._dismissed = False
         self._born, self._edits, self._num_exports, self._num_deletions = time.time_ns(), 0, 0, 0
@@ -92,6 +95,7 @@ class Desk:
             return False
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
+        self.walking = 0
         return True
 
     @property
@@ -152,7 +156,9 @@ class Desk:
     def _begin(self, config: Path) -> None:
         self.session.start(config)
         assert self.session.plan is not None
-        self._turn_to(self.session.plan.folder)
+        run = self.session.plan.folder
+        self._turn_to(run)
+        threading.Thread(target=self._send_by_itself, args=(run,), name="delivery", daemon=True).start()
 
     def open(self, run: str) -> None:
         """Show an earlier run on the page."""
@@ -209,13 +215,25 @@ class Desk:
 
     def send(self, to: str, sample: str | None, draw: bool = False) -> Sent:
         """Export the newest checkpoint of the run on the page, and hand it to the ComfyUI that is found, or
-        to the folder `to`; `sample` is the one that its workflow repeats.
+        to the folder `to`, else to that of Setup; `sample` is the one that its workflow repeats.
         """
-        folder = Path(to.strip()) if to.strip() else None
+        to = to.strip() or delivery.read(self.session.root).folder
         run = self._shown_run().path
-        self.sent = self.session.send(run, folder, sample=self._drawn(sample), draw=draw)
+        self.sent = self.session.send(run, _folder(to), sample=self._drawn(sample), draw=draw)
         self._num_exports += 1
         return self.sent
+
+    def _send_by_itself(self, run: RunFolder) -> None:
+        """Once a run has finished, where that was asked for on Setup; a thread of its own waits for it."""
+        with told(self.report):
+            self.session.join()
+            wish = delivery.read(self.session.root)
+            if not wish.automatic or read_run(run.path).state != "finished":
+                return
+            sent = self.session.send(run.path, _folder(wish.folder))
+            if self.folder is not None and self.folder.path == run.path:
+                self.sent = sent
+            self._num_exports += 1
 
     def strengths(self, sample: str | None) -> Path:
         """The picture of a sample at several strengths."""
@@ -274,3 +292,7 @@ class Desk:
             raise TunerError("That advice is out of date.")
         self.draft.change(self.advice[number].change)
         self.settle()
+
+
+def _folder(name: str) -> Path | None:
+    return Path(name).expanduser() if name else None

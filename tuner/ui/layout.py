@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tuner import machine
 from tuner.session import Session
 from tuner.ui import (
-    base_model,
     editor,
     form,
     images_tab,
@@ -33,6 +31,7 @@ from tuner.ui import (
 )
 from tuner.ui.acting import QUIET, Acting
 from tuner.ui.desk import Desk
+from tuner.ui.fences import Fence
 from tuner.ui.trouble import card, guarded
 
 HOST = "127.0.0.1"
@@ -94,12 +93,12 @@ def build(session: Session) -> gr.Blocks:
         look = guarded(desk, partial(images_tab.refresh, desk))
         answered.then(look, page.images.seen, page.images.shown, **QUIET)
         _runs(page, desk, act)
+        setup_tab.tie(page.setup, desk, act, page.tab["setup"].select, page.tabs)
     return blocks
 
 
 def serve(blocks: gr.Blocks, port: int | None = None) -> str:
     """Serve the page on this computer alone; returns its address. Without a port: a free one from 7860."""
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     _, address, _ = blocks.launch(
         server_name=HOST,
         server_port=port,
@@ -112,7 +111,7 @@ def serve(blocks: gr.Blocks, port: int | None = None) -> str:
         run_history=False,
         enable_monitoring=False,
         max_file_size="8gb",
-        app_kwargs={"middleware": [hosts]},
+        app_kwargs={"middleware": [Middleware(Fence, hosts=[HOST, "localhost"])]},
     )
     return str(address).rstrip("/")
 
@@ -233,12 +232,6 @@ def _runs(page: Page, desk: Desk, act: Acting) -> None:
     act.on(results.dropped.upload, partial(_open_export, desk), results.dropped, opened)
     act.on(results.strength.release, desk.choose_strength, results.strength)
     runs_tab.tie(page.runs, desk, act, page.tab["runs"].select, page.tabs, page.recipe)
-    setup = page.setup
-    for event in (page.tab["setup"].select, setup.again.click):
-        act.on(event, lambda: setup_tab.show(desk), None, setup.shown)
-    act.on(setup.clear.click, lambda: setup_tab.clear(desk), None, setup.shown)
-    act.slowly(setup.tried, setup.trying.click, setup_tab.try_layers, None, setup.tried)
-    base_model.tie(setup.model, desk, act, page.tab["setup"].select)
 
 
 def _say(ask: Callable[[], None], sentence: str) -> None:

@@ -4,108 +4,155 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 import tuner
 from tuner import machine
-from tuner.export import comfyui
-from tuner.machine import GB, Finding
+from tuner.machine import GB
 from tuner.quantization import store_folder, tried
-from tuner.ui import base_model, markup, wording
-from tuner.ui.base_model import BaseModelPart
+from tuner.ui import base_model, comfy_part, doctor_table, markup, wording
+from tuner.ui.acting import Acting
+from tuner.ui.base_model import BaseModelPart, Models
+from tuner.ui.comfy_part import ComfyPart
 from tuner.ui.desk import Desk
 
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "gradio")
+LAST = len(wording.STEPS) - 1
 
 
 class SetupTab(NamedTuple):
+    """`steps` are the three headings with what is below them, `following` the button at the end of each."""
+
+    welcome: gr.HTML
+    steps: tuple[gr.Accordion, ...]
+    following: tuple[gr.Button, ...]
     findings: gr.HTML
     again: gr.Button
     trying: gr.Button
     tried: gr.HTML
     model: BaseModelPart
-    comfyui: gr.HTML
+    comfyui: ComfyPart
     places: gr.HTML
     clear: gr.Button
 
     @property
-    def shown(self) -> list[gr.HTML]:
+    def headings(self) -> list[Any]:
+        """What `headings` fills."""
+        return [self.welcome, *self.steps, *self.following]
+
+    @property
+    def shown(self) -> list[Any]:
         """What `show` fills."""
-        return [self.findings, self.model.chosen, self.comfyui, self.places]
+        return [*self.headings, self.findings, *self.model.shown, *self.comfyui, self.places]
 
 
 def build() -> SetupTab:
-    _step("welcome", "", wording.WELCOME)
-    _step("step-1", "1. Your computer")
-    findings = markup.region("doctor")
-    with gr.Row():
-        again = gr.Button("Check again", size="sm", scale=0, min_width=140)
-        trying = gr.Button("Try quantized layers", size="sm", scale=0, min_width=180)
-    tried_layers = markup.region("tried")
-    _step("step-2", "2. Base model")
-    model = base_model.build()
-    _step("step-3", "3. ComfyUI")
-    found = markup.region("comfyui")
-    _step("about", "About")
-    places = markup.region("places")
-    clear = gr.Button("Clear the kept weights", size="sm", scale=0, min_width=200)
-    return SetupTab(findings, again, trying, tried_layers, model, found, places, clear)
+    small: dict[str, Any] = {"size": "sm", "scale": 0}
+    steps, following = [], []
+    welcome = markup.region("welcome")
+    for number, title in enumerate(wording.STEPS):
+        with gr.Accordion(title, elem_id=f"step-{number + 1}") as step:
+            if number == 0:
+                findings = markup.region("doctor", acts=True)
+                with gr.Row():
+                    again = gr.Button("Check again", min_width=140, **small)
+                    trying = gr.Button("Try quantized layers", min_width=180, **small)
+                tried_layers = markup.region("tried", acts=True)
+            elif number == 1:
+                model = base_model.build()
+            else:
+                found = comfy_part.build()
+            label = wording.TO_PICTURES if number == LAST else f"Next: {wording.STEPS[number + 1]}"
+            following.append(gr.Button(label, variant="primary", visible=False))
+        steps.append(step)
+    with gr.Accordion("About: versions, folders, kept weights", open=False):
+        places = markup.region("places")
+        clear = gr.Button("Clear the kept weights", min_width=200, **small)
+    return SetupTab(
+        welcome, tuple(steps), tuple(following), findings, again, trying, tried_layers, model, found, places,
+        clear,
+    )  # fmt: skip
 
 
-def _step(name: str, title: str, said: str = "") -> None:
-    heading = f"<h2>{markup.text(title)}</h2>" if title else ""
-    markup.region(name, value=heading + (markup.quiet(said) if said else ""))
+def tie(tab: SetupTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> None:
+    """`opened` is the event that this tab is opened."""
+    models = Models()
+    moved = partial(headings, desk, models)
+    for event in (opened, tab.again.click):
+        act.on(event, partial(show, desk, models), None, tab.shown)
+    for number, button in enumerate(tab.following):
+        act.on(button.click, partial(go_on, desk, models, number), None, [tabs, *tab.headings])
+    act.on(tab.clear.click, partial(clear, desk, models), None, tab.shown)
+    act.slowly(tab.tried, tab.trying.click, try_layers, None, tab.tried)
+    act.slowly(tab.tried, opened, partial(try_first, desk), None, tab.tried)
+    base_model.tie(tab.model, desk, act, opened, models, tab.headings, moved)
+    comfy_part.tie(tab.comfyui, desk, act, tab.headings, moved)
 
 
-def show(desk: Desk) -> list[str]:
-    """The values of `SetupTab.shown`: the doctor's table, the model, ComfyUI, then versions and places."""
+def show(desk: Desk, models: Models) -> list[Any]:
+    """The values of `SetupTab.shown`."""
+    findings = doctor_table.table(machine.doctor(desk.session.root), "What this computer has")
     about = _versions() + _places(desk) + kept_weights()
-    return [doctor(machine.doctor(desk.session.root)), base_model.chosen(desk), installs(), about]
+    return [
+        *headings(desk, models), findings, *base_model.show(desk, models), *comfy_part.show(desk), about
+    ]  # fmt: skip
+
+
+def headings(desk: Desk, models: Models) -> list[Any]:
+    """The values of `SetupTab.headings`. At the very first start one step is open at a time: the first that
+    is not done. Later a plain page: what is open or closed stays so.
+    """
+    states = (_computer(desk), base_model.state(desk, models), (True, comfy_part.state(desk)))
+    if desk.walking is not None:
+        done = [state for state, _ in states[:LAST]]
+        desk.walking = next((n for n in range(desk.walking, LAST) if not done[n]), LAST)
+    labels = [wording.step(title, *state) for title, state in zip(wording.STEPS, states, strict=True)]
+    welcome = "" if desk.walking is None else markup.sentence(wording.WELCOME)
+    walks = [gr.update(visible=number == desk.walking) for number in range(len(labels))]
+    if desk.walking is None:
+        return [welcome, *(gr.update(label=label) for label in labels), *walks]
+    steps = (gr.update(label=label, open=number == desk.walking) for number, label in enumerate(labels))
+    return [welcome, *steps, *walks]
+
+
+def go_on(desk: Desk, models: Models, number: int) -> list[Any]:
+    """From a step to the next, whatever is left undone; behind the last come the pictures."""
+    desk.walking = None if number == LAST else number + 1
+    there = gr.Tabs(selected="images") if number == LAST else gr.skip()
+    return [there, *headings(desk, models)]
+
+
+def _computer(desk: Desk) -> tuple[bool, str]:
+    bad = [one for one in machine.doctor(desk.session.root) if one.state == "bad"]
+    if bad:
+        return False, wording.count(len(bad), "thing") + " to mend"
+    return True, machine.read().gpu_name or wording.NO_CARD
 
 
 def try_layers() -> str:
     """Quantized layers, computed for real; takes some seconds."""
-    return doctor(tried.findings(), "Quantized layers")
+    return doctor_table.table(tried.findings(), "Quantized layers")
 
 
-def installs() -> str:
-    """Every ComfyUI on this computer, with its folder for LoRAs."""
-    found = comfyui.installs()
-    if not found:
-        return markup.quiet(wording.COMFYUI_NONE)
-    rows = (
-        [markup.text(one.title), f"<code>{markup.text(one.loras)}</code>", markup.text(one.address or "–")]
-        for one in found
-    )
-    table = markup.table("Found on this computer", ("Program", "Folder for LoRAs", "Running at"), rows)
-    return table + markup.quiet(wording.COMFYUI_FOUND)
+def try_first(desk: Desk) -> Any:
+    """At the very first start, without being asked."""
+    return gr.skip() if desk.walking is None else try_layers()
 
 
-def clear(desk: Desk) -> list[str]:
+def clear(desk: Desk, models: Models) -> list[Any]:
     """Deletes the kept weights, and shows the tab again."""
     store_folder.clear()
-    return show(desk)
+    return show(desk, models)
 
 
 def kept_weights() -> str:
     """How much disk the quantized models take that wait for the next start."""
     kept = f"<code>{markup.text(store_folder.folder())}</code>: {store_folder.num_bytes() / GB:.1f} GB"
     return f"<p>{markup.text(wording.KEPT_WEIGHTS)} {kept}.</p>"
-
-
-def doctor(findings: tuple[Finding, ...], title: str = "What this computer has") -> str:
-    rows = (
-        (
-            f'<span class="state {one.state}">{wording.FINDINGS[one.state]}</span>',
-            markup.text(one.title),
-            markup.text(one.sentence) + (f"<br><em>{markup.text(one.mend)}</em>" if one.mend else ""),
-        )
-        for one in findings
-    )
-    return markup.table(title, ("State", "What", "Finding"), rows)
 
 
 def _versions() -> str:
