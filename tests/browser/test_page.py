@@ -1,17 +1,14 @@
-"""The page itself, with a trainer that only plays: trouble, stopping, other tabs, a phone, and safety."""
+"""The page itself, with a trainer that only plays: trouble, stopping, other tabs, a phone."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ENDED, go, screenshot, start_app
-from tests.house import ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -154,36 +151,3 @@ def test_no_tab_is_wider_than_its_window(app, visit, width, theme) -> None:
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
         screenshot(page, f"{tab.lower()}-{theme}-{width}")
-
-
-def test_nothing_but_pictures_and_exports_is_served(app, visit) -> None:
-    page = visit(app.address)
-    start(page, "served", 10)
-    expect(page.locator("#strip")).to_contain_text("Finished")
-    run = app.root / "runs" / "served"
-    picture, export = next(run.glob("validation_images/*.png")), next(run.glob("exports/*.safetensors"))
-    for path in (picture, export):
-        assert answer(app, f"/gradio_api/file={path}") == 200
-    for path in (
-        run / "events.jsonl",
-        run / "config" / "config.json",
-        ROOT / "app.py",
-        ROOT / ".git" / "config",
-    ):
-        assert path.exists()
-        assert answer(app, f"/gradio_api/file={path}") == 403
-
-
-def test_another_host_name_is_refused(app) -> None:
-    assert answer(app, "/", Host="evil.example") == 400
-    assert answer(app, "/", Host="localhost") == 200
-
-
-def answer(app, path: str, **headers: str) -> int:
-    """The status of a GET."""
-    place = urlsplit(app.address)
-    connection = http.client.HTTPConnection(place.hostname, place.port)
-    connection.request("GET", path, headers=headers)
-    status = connection.getresponse().status
-    connection.close()
-    return status
