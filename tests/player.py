@@ -124,7 +124,7 @@ def _sample(plan: Plan, step: int, emit: Emit) -> None:
             clear = opened.convert("RGB").resize((64, 64))
         noise = Image.effect_noise((64, 64), 120).convert("RGB")
         path = plan.folder.samples / f"step_{step}_{one.name}.png"
-        Image.blend(noise, clear, min(step / plan.num_steps, 1)).save(path)
+        Image.blend(noise, clear, min(step / min(plan.num_steps, 400), 1)).save(path)
         emit(SampleReady(step=step, name=one.name, prompt=one.prompt, seed=number, path=str(path)))
 
 

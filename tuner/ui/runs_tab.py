@@ -139,7 +139,7 @@ def _row(desk: Desk, run: RunFolder) -> list[str]:
     state = wording.STATES[view.state] if view.state != "idle" else wording.NOT_STARTED
     begun, last = view.started_at, view.updated_at
     return [
-        markup.picture(small, "") if small else "",
+        markup.picture(small, f"last sample of {run.name}") if small else "",
         markup.text(run.name),
         f'<span class="state {view.state}">{state}</span>',
         markup.text(desk.preset_of(run) or "–"),

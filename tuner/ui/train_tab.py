@@ -53,7 +53,7 @@ def _plot() -> gr.LinePlot:
         x="step",
         y="loss",
         color="line",
-        color_map={"each step": "#9ca3af", "smoothed": "#2563eb", "kept apart": "#d97706"},
+        color_map={"each step": "#9ca3af", "smoothed": "#3b82f6", "kept apart": "#d97706"},
         x_title="Step",
         y_title="Loss",
         color_title="Loss",
@@ -154,7 +154,7 @@ def log(folder: RunFolder | None) -> str:
     """The last lines of a run's log."""
     lines = _tail(folder.log) if folder is not None and folder.log.is_file() else ""
     return (
-        f'<pre role="log" aria-label="Log">{markup.text(lines)}</pre>'
+        f'<pre role="log" aria-label="Log" tabindex="0">{markup.text(lines)}</pre>'
         if lines
         else markup.quiet(wording.NO_LOG)
     )
