@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuner.events import PhaseStarted, RunStarted, StepDone
+from tuner.events import PhaseStarted, RunFinished, RunStarted, StepDone
 from tuner.machine import Reading
 from tuner.ui import readings, wording
 from tuner.view import RunView, from_events
@@ -38,3 +38,16 @@ def test_the_strip_of_a_run() -> None:
     shown = readings.strip(view)
     assert "cat" in shown and "Running" in shown and "Step 2 of 100, about 3 min left" in shown
     assert "No run" in readings.strip(RunView())
+
+
+def test_the_strip_tells_the_browser_of_an_end() -> None:
+    ended = from_events([RunStarted(run='a"b', phases=(), num_steps=4), RunFinished(step=4, path="", time=7)])
+    shown = readings.strip(ended)
+    assert 'data-run="a&quot;b" data-state="finished" data-at="7" data-percent="100"' in shown
+
+
+def test_the_heartbeat_and_the_yellow_strip() -> None:
+    going = from_events([RunStarted(run="cat", phases=("train",), num_steps=100, time=100.0)])
+    assert "Last sign of life 4 s ago." in readings.heartbeat(going, 104.0)
+    assert readings.heartbeat(RunView(), 104.0) == readings.warning([]) == ""
+    assert "<p>Too hot &amp; slow.</p>" in readings.warning(["Too hot & slow."])

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import os
 
-from tuner.events import Evaluated, PhaseStarted, RunStarted, SampleReady, StepDone, Warned
+import pytest
+
+from tuner.errors import TunerError
+from tuner.events import (
+    CheckpointSaved,
+    Evaluated,
+    PhaseStarted,
+    RunStarted,
+    RunStopped,
+    SampleReady,
+    StepDone,
+    Warned,
+)
 from tuner.files.run_folder import RunFolder
 from tuner.ui import train_tab, wording
-from tuner.view import RunView, from_events
+from tuner.view import RunView, from_events, interrupted
 
 STARTED = RunStarted(run="cat & <b>", phases=("text", "train"), num_steps=300, trigger="sks")
 
@@ -73,6 +85,43 @@ def test_the_log_is_read_from_its_end(tmp_path) -> None:
     shown = train_tab.log(folder)
     assert ">line &lt;" in shown and shown.endswith("line &lt;4999&gt;\n</pre>")
     assert shown.count("line") <= train_tab.LOG_BYTES / 10
+
+
+def test_the_log_is_searched_from_its_start(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log.write_text("".join(f"line <{n}>\n" for n in range(5000)), encoding="utf-8")
+    assert train_tab.log(folder, " LINE <17> ").count("line &lt;") == 1
+    assert "line &lt;4999&gt;" in train_tab.log(folder, "  ")
+    assert wording.NOT_IN_LOG in train_tab.log(folder, "nowhere")
+
+
+def test_the_learning_rate_has_the_steps_of_the_loss() -> None:
+    view = from_events([STARTED, *steps(390)])
+    assert list(train_tab.rates(view)["step"]) == list(train_tab.curve(view)["step"])[:195]
+    assert train_tab.rates(RunView()) is None
+
+
+def test_a_run_that_ended_early_goes_on_with_one_click() -> None:
+    stopped = from_events([STARTED, *steps(9), RunStopped(step=9)])
+    assert "It begins anew" in train_tab.progress(stopped, stopping=False)
+    saved = from_events([STARTED, *steps(9), CheckpointSaved(step=7, path="c"), RunStopped(step=9)])
+    shown = train_tab.progress(saved, stopping=False)
+    assert 'data-act="continue:cat &amp; &lt;b&gt;"' in shown and "goes on after step 7" in shown
+    going = from_events([STARTED, *steps(9)])
+    assert "Continue" not in train_tab.progress(going, stopping=False)
+    assert "broke off" in train_tab.progress(interrupted(going), stopping=False)
+
+
+def test_what_the_page_asks_for_is_not_trusted(desk) -> None:
+    for word in ("delete:cat", "continue:../etc", "continue"):
+        with pytest.raises(TunerError):
+            train_tab.press(desk, word)
+
+
+def test_a_bug_report_tells_of_the_run(finished) -> None:
+    said = train_tab.bug_report(finished)["value"]
+    assert "Finished in phase 'export', step 6 of 6" in said and "RunFinished" in said
+    assert str(finished.session.root) not in said
 
 
 def test_a_picture_that_was_made_anew_gets_another_address(tmp_path) -> None:

@@ -27,6 +27,15 @@ def is_private(text: str) -> bool:
     return re.search("|".join(_TELLTALES), text) is not None or _names().search(text) is not None
 
 
+def without_private(text: str) -> str:
+    """`text` with an ellipsis for each of these: from where a path or a token begins to the end of what is in
+    quotes with it, or of the value, or of the line.
+    """
+    begins = "|".join(_TELLTALES)
+    cut = re.sub(rf"(?:{begins})[^\n'\"]*?(?=['\"]|\s\w+=|$)", "…", text, flags=re.MULTILINE)
+    return _names().sub("…", cut)
+
+
 @cache
 def _names() -> re.Pattern[str]:
     """The user's and the computer's name as whole words."""

@@ -15,7 +15,7 @@ import gradio as gr
 
 from tuner import machine, presets, queue
 from tuner.errors import Advice, SettingsInvalid, TunerError, Unexpected, told
-from tuner.files import choice, from_export
+from tuner.files import from_export
 from tuner.files.run_folder import RunFolder
 from tuner.machine import Reading
 from tuner.presets import Outlook, Preset
@@ -25,9 +25,11 @@ from tuner.ui import delivery, wording
 from tuner.ui.captioning import Captioning
 from tuner.ui.draft import MARK, Draft
 from tuner.ui.history import History
+from tuner.ui.watchdog import Watchdog
 from tuner.view import RunView
 
 if TYPE_CHECKING:
+    from tuner.training.export_preview import ExportPreview
     from tuner.training.sending import Sent
 
 
@@ -44,8 +46,11 @@ class Desk:
         self.trouble: TunerError | None = None
         self.sent: Sent | None = None
         self.strip: Path | None = None
+        self.tried: Path | None = None
+        self.compared: ExportPreview | None = None
         self.walking: int | None = None
         """The open step of Setup at the very first start; None once that is over."""
+        self.watchdog = Watchdog(session.root)
         self._computer: Reading | None = None
         self._dismissed = False
         self._born, self._edits, self._num_exports, self._num_deletions = time.time_ns(), 0, 0, 0
@@ -170,7 +175,7 @@ class Desk:
         """From now on the page shows this run."""
         gr.set_static_paths([folder.samples, folder.exports])
         self.folder, self.trouble = folder, None
-        self.sent = self.strip = None
+        self.sent = self.strip = self.tried = self.compared = None
         self._dismissed = False
         self._edits += 1
 
@@ -213,16 +218,6 @@ class Desk:
         self.session.stop()
         self._edits += 1
 
-    def send(self, to: str, sample: str | None, draw: bool = False) -> Sent:
-        """Export the newest checkpoint of the run on the page, and hand it to the ComfyUI that is found, or
-        to the folder `to`, else to that of Setup; `sample` is the one that its workflow repeats.
-        """
-        to = to.strip() or delivery.read(self.session.root).folder
-        run = self._shown_run().path
-        self.sent = self.session.send(run, _folder(to), sample=self._drawn(sample), draw=draw)
-        self._num_exports += 1
-        return self.sent
-
     def _send_by_itself(self, run: RunFolder) -> None:
         """Once a run has finished, where that was asked for on Setup; a thread of its own waits for it."""
         with told(self.report):
@@ -230,31 +225,17 @@ class Desk:
             wish = delivery.read(self.session.root)
             if not wish.automatic or read_run(run.path).state != "finished":
                 return
-            sent = self.session.send(run.path, _folder(wish.folder))
+            sent = self.session.send(run.path, named_folder(wish.folder))
             if self.folder is not None and self.folder.path == run.path:
                 self.sent = sent
-            self._num_exports += 1
+            self.pictures_changed()
 
-    def strengths(self, sample: str | None) -> Path:
-        """The picture of a sample at several strengths."""
-        self.strip = self.session.strengths(self._shown_run().path, self._drawn(sample))
-        self._num_exports += 1
-        return self.strip
-
-    def strength(self) -> float:
-        """That of the exports of the run on the page."""
-        chosen = choice.strength(self.folder) if self.folder else None
-        return 1.0 if chosen is None else chosen
-
-    def choose_strength(self, value: float) -> None:
-        choice.choose_strength(self._shown_run(), value)
+    def pictures_changed(self) -> None:
+        """There is something new to see of the run on the page."""
         self._num_exports += 1
 
-    def _drawn(self, sample: str | None) -> str | None:
-        """Its name, if the training has drawn it and not the untrained model alone."""
-        return sample if any(one.name == sample and one.step for one in self.view.samples) else None
-
-    def _shown_run(self) -> RunFolder:
+    def shown_run(self) -> RunFolder:
+        """The run on the page; raises TunerError where there is none."""
         if self.folder is None:
             raise TunerError("There is no run to export.", Advice("Open one on the Runs tab, or start one."))
         return self.folder
@@ -294,5 +275,5 @@ class Desk:
         self.settle()
 
 
-def _folder(name: str) -> Path | None:
+def named_folder(name: str) -> Path | None:
     return Path(name).expanduser() if name else None

@@ -6,6 +6,7 @@ that is not the latest one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any, NamedTuple
 import gradio as gr
 from starlette.middleware import Middleware
 
-from tuner import machine
 from tuner.session import Session
 from tuner.ui import (
     editor,
@@ -35,7 +35,7 @@ from tuner.ui.fences import Fence
 from tuner.ui.trouble import card, guarded
 
 HOST = "127.0.0.1"
-CSS = Path(__file__).with_name("page.css")
+CSS, NOTICE = (Path(__file__).with_name(name) for name in ("page.css", "notice.js"))
 FONT = ("system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 FONT_MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
 TICK_SECONDS, SLOW_TICK_SECONDS = 1, 3
@@ -46,6 +46,7 @@ class Sidebar(NamedTuple):
     strip: gr.HTML
     pause: gr.Button
     stop: gr.Button
+    notice: gr.HTML
 
 
 class Page(NamedTuple):
@@ -67,15 +68,14 @@ class Page(NamedTuple):
     @property
     def quick(self) -> list[Any]:
         """What `tick` fills."""
-        train = self.train
-        run = [train.progress, train.sample, train.save, train.stop]
-        return [self.seen, *self.sidebar[1:], self.trouble, *run, *self.images.editor.quick]
+        sidebar = [self.sidebar.strip, self.sidebar.pause, self.sidebar.stop]
+        return [self.seen, *sidebar, self.trouble, *self.train.quick, *self.images.editor.quick]
 
     @property
     def slow(self) -> list[Any]:
         """What `slow_tick` fills."""
         train = self.train
-        live = [self.seen_slowly, self.sidebar.gauges, *self.runs.lists, train.curve, train.log]
+        live = [self.seen_slowly, self.sidebar.gauges, *self.runs.lists, *train.live]
         return [*live, train.samples, *self.results]
 
 
@@ -145,7 +145,8 @@ def _sidebar() -> Sidebar:
             pause = gr.Button("Pause", size="sm", interactive=False, min_width=80)
             stop = gr.Button("Stop", size="sm", variant="stop", interactive=False, min_width=80)
         gauges = markup.region("gauges")
-    return Sidebar(gauges, strip, pause, stop)
+        notice = markup.region("notice", value=readings.SWITCH, script=NOTICE.read_text(encoding="utf-8"))
+    return Sidebar(gauges, strip, pause, stop, notice)
 
 
 def tick(desk: Desk, seen: str) -> Any:
@@ -153,25 +154,22 @@ def tick(desk: Desk, seen: str) -> Any:
     stamp, view = desk.stamp, desk.view
     if stamp == seen:
         return gr.skip()
-    can_be_asked = view.active and not desk.session.stopping
-    going = gr.update(interactive=can_be_asked)
-    pause = gr.update(value="Resume" if view.state == "paused" else "Pause", interactive=can_be_asked)
-    progress = train_tab.progress(view, desk.session.stopping)
-    run = [progress, going, going, going]
-    return [stamp, readings.strip(view), pause, going, card(desk), *run, *editor.progress(desk)]
+    run = train_tab.quick(desk)
+    pause = gr.update(value="Resume" if view.state == "paused" else "Pause", **run[-1])
+    return [stamp, readings.strip(view), pause, run[-1], card(desk), *run, *editor.progress(desk)]
 
 
-def slow_tick(desk: Desk, seen: str, prompt: str | None, step: str | None) -> list[Any]:
-    """The values of `Page.slow`: gauges always, curve and log after an event, new pictures; the runs where
-    they changed since the page was opened, as opening their tab shows them too.
+def slow_tick(
+    desk: Desk, seen: str, prompt: str | None, step: str | None, search: str | None = None
+) -> list[Any]:
+    """The values of `Page.slow`: gauges and heartbeat always, curves and log after an event, new pictures;
+    the runs where they changed since the page was opened, as opening their tab shows them too.
     """
     moved, runs, pictures = desk.stamp, desk.runs_stamp, desk.pictures_stamp
     moved_before, runs_before, pictures_before = (seen or "  ").split(" ", 2)
-    gauges = readings.gauges(machine.read(desk.session.root))
+    gauges = readings.gauges(desk.watchdog.look(desk.view, time.time()))
     listed = runs_tab.show(desk) if runs_before not in ("", runs) else [gr.skip()] * 2
-    live = (
-        [train_tab.curve(desk.view), train_tab.log(desk.folder)] if moved != moved_before else [gr.skip()] * 2
-    )
+    live = train_tab.live(desk, moved != moved_before, search)
     if pictures != pictures_before:
         shown = [train_tab.samples(desk.view), *results_tab.show(desk, prompt, step)]
     else:
@@ -184,19 +182,13 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
     looked_at = [page.results.prompt, page.results.step]
     quick, slow = (lambda seen: tick(desk, seen)), (lambda *seen: slow_tick(desk, *seen))
     gr.Timer(TICK_SECONDS).tick(quick, page.seen, page.quick, **QUIET)
-    gr.Timer(SLOW_TICK_SECONDS).tick(slow, [page.seen_slowly, *looked_at], page.slow, **QUIET)
+    slowly = [page.seen_slowly, *looked_at, page.train.search]
+    gr.Timer(SLOW_TICK_SECONDS).tick(slow, slowly, page.slow, **QUIET)
     blocks.load(lambda: tick(desk, ""), None, page.quick, **QUIET)
     blocks.load(lambda: slow_tick(desk, "", None, None), None, page.slow, **QUIET)
     blocks.load(lambda: first_tab(desk), None, page.tabs, **QUIET)
     blocks.load(guarded(desk, lambda: images_tab.show(desk)), None, page.images.shown, **QUIET)
     blocks.load(guarded(desk, lambda: recipe_tab.show(desk)), None, page.recipe.shown, **QUIET)
-    for choice in looked_at:
-        choice.input(
-            lambda prompt, step: results_tab.pair(desk.view, prompt, step),
-            looked_at,
-            page.results.slider,
-            **QUIET,
-        )
 
 
 def first_tab(desk: Desk) -> Any:
@@ -217,41 +209,10 @@ def _answer(desk: Desk, word: str) -> Any:
 
 
 def _runs(page: Page, desk: Desk, act: Acting) -> None:
-    """The commands to a run, its results, earlier runs, and the doctor."""
-    sidebar, train, results = page.sidebar, page.train, page.results
+    """The commands to a run, its results, and earlier runs."""
+    sidebar = page.sidebar
     act.on(sidebar.pause.click, desk.pause_or_resume)
-    for stop in (sidebar.stop, train.stop):
-        act.on(stop.click, lambda: _say(desk.stop, wording.STOPPING))
-    act.on(train.sample.click, lambda: _say(desk.session.sample_now, wording.SAMPLING))
-    act.on(train.save.click, lambda: _say(desk.session.save_now, wording.SAVING))
-    looked_at = [results.prompt, results.step]
-    sent = [*looked_at, results.folder, results.draw]
-    act.slowly(results.exported, results.export.click, partial(_send, desk), sent, [*results])
-    act.slowly(results.strip, results.compare.click, partial(_compare, desk), looked_at, [*results])
-    opened = [page.tabs, *page.recipe.shown, *page.recipe.sections]
-    act.on(results.dropped.upload, partial(_open_export, desk), results.dropped, opened)
-    act.on(results.strength.release, desk.choose_strength, results.strength)
+    act.on(sidebar.stop.click, partial(train_tab.stop, desk))
+    train_tab.tie(page.train, desk, act)
+    results_tab.tie(page.results, desk, act, page.tabs, page.recipe)
     runs_tab.tie(page.runs, desk, act, page.tab["runs"].select, page.tabs, page.recipe)
-
-
-def _say(ask: Callable[[], None], sentence: str) -> None:
-    ask()
-    gr.Info(sentence)
-
-
-def _send(desk: Desk, prompt: str | None, step: str | None, folder: str, draw: bool) -> list[Any]:
-    desk.send(folder, prompt, draw)
-    return results_tab.show(desk, prompt, step)
-
-
-def _open_export(desk: Desk, file: str) -> list[Any]:
-    """The recipe of a LoRA becomes the one in progress, and its tab is shown."""
-    notes = desk.open_export(Path(file))
-    gr.Info(" ".join([wording.OPENED, *notes]))
-    closed = [gr.Accordion(open=False)] * len(form.SECTIONS)
-    return [gr.Tabs(selected="recipe"), *recipe_tab.show(desk), *closed]
-
-
-def _compare(desk: Desk, prompt: str | None, step: str | None) -> list[Any]:
-    desk.strengths(prompt)
-    return results_tab.show(desk, prompt, step)

@@ -11,7 +11,8 @@ import gradio as gr
 
 ACT = """element.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-act]');
-  if (button) trigger('click', {act: button.dataset.act});
+  const ask = button?.dataset.ask;
+  if (button && (!ask || confirm(ask))) trigger('click', {act: button.dataset.act});
   const copy = event.target.closest('[data-copy]');
   if (!copy) return;
   await navigator.clipboard.writeText(copy.dataset.copy);
@@ -22,9 +23,11 @@ ACT = """element.addEventListener('click', async (event) => {
 """
 
 
-def region(name: str, *, acts: bool = False, value: str = "") -> gr.HTML:
-    """A part of the page that is filled with finished HTML; with `acts` its buttons are heard."""
-    return gr.HTML(value, elem_id=name, js_on_load=ACT if acts else None, apply_default_css=False)
+def region(name: str, *, acts: bool = False, value: str = "", script: str | None = None) -> gr.HTML:
+    """A part of the page that is filled with finished HTML; with `acts` its buttons are heard. `script` runs
+    once it is there, with the part as `element`.
+    """
+    return gr.HTML(value, elem_id=name, js_on_load=ACT if acts else script, apply_default_css=False)
 
 
 def text(value: object) -> str:
@@ -32,9 +35,10 @@ def text(value: object) -> str:
     return html.escape(str(value)).replace("{", "&#123;").replace("$", "&#36;")
 
 
-def button(act: str, label: str, kind: str = "", said: str = "") -> str:
-    """`said` is what a screen reader says instead of the label."""
+def button(act: str, label: str, kind: str = "", said: str = "", ask: str = "") -> str:
+    """`said` is what a screen reader says instead of the label; `ask` is a question to answer first."""
     name = f' aria-label="{text(said)}"' if said else ""
+    name += f' data-ask="{text(ask)}"' if ask else ""
     return f'<button type="button" class="act {kind}" data-act="{text(act)}"{name}>{text(label)}</button>'
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuner.machine import Reading
-from tuner.ui import markup, wording
+from tuner.ui import markup, watchdog, wording
 from tuner.view import RunView
+
+SWITCH = (
+    f'<label><input type="checkbox"> {wording.NOTICE}</label> '
+    '<button type="button" class="act" hidden>Allow notices</button>'
+)
+"""Both work in the browser alone: notice.js."""
 
 
 def gauges(reading: Reading) -> str:
@@ -34,7 +42,7 @@ def strip(view: RunView) -> str:
     """Name, state, phase, step and time left of the run, in the sidebar."""
     state = f'<span class="state {view.state}">{wording.STATES[view.state]}</span>'
     if view.state == "idle":
-        return f'<div class="strip" role="status">{state}</div>'
+        return f'<div class="strip" role="status" data-state="idle">{state}</div>'
     current = next((p.title for p in view.phases if p.name == view.phase), "")
     lines = [f'<p class="run">{markup.text(view.run)}</p>', state]
     if view.active and current:
@@ -42,4 +50,19 @@ def strip(view: RunView) -> str:
     if view.num_steps:
         lines.append(f"<p>Step {view.step} of {view.num_steps}{wording.left(view)}</p>")
         lines.append(markup.bar("Steps of the run", view.step, view.num_steps))
-    return f'<div class="strip" role="status">{"".join(lines)}</div>'
+    percent = round(100 * view.step / view.num_steps) if view.num_steps else 0
+    known = {"run": view.run, "state": view.state, "at": view.updated_at, "percent": percent}
+    data = " ".join(f'data-{name}="{markup.text(value)}"' for name, value in known.items())
+    return f'<div class="strip" role="status" {data}>{"".join(lines)}</div>'
+
+
+def heartbeat(view: RunView, now: float) -> str:
+    """How long ago a run that goes on has said something."""
+    quiet = watchdog.silence(view, now)
+    return "" if quiet is None else markup.quiet(wording.sign_of_life(quiet))
+
+
+def warning(said: Sequence[str]) -> str:
+    """The yellow strip: what the watchdog says."""
+    notes = "".join(f"<p>{markup.text(sentence)}</p>" for sentence in said)
+    return f'<div class="watchdog" role="status">{notes}</div>' if notes else ""

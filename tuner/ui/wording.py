@@ -24,7 +24,13 @@ NO_SAMPLES = "Sample pictures appear here, the untrained model first."
 NO_CHECKPOINT = "There is nothing to export yet: the run has not saved a checkpoint."
 NO_RUNS = "No runs yet. Every run that you start is kept here, with its settings, samples and files."
 NO_LOG = "The log of the run appears here."
+NOT_IN_LOG = "Nothing of that stands in the log."
+REPORT_HELP = (
+    "It is in the clipboard. Names, folders and tokens of yours were left out; read it before you send it."
+)
+NOTICE = "Sound and notice at the end"
 BASELINE = "Before"
+BROKE_OFF = "broke off, because FluxTuner or the computer went off,"
 COMPARE = "Drag the line: left is the model before training, right is your LoRA."
 EXPERT = (
     "Every setting there is. What you change here counts for the next start; a running run is not touched. "
@@ -42,12 +48,21 @@ SEND_HELP = "Leave it empty for the ComfyUI on this computer; or name its folder
 DRAW_HELP = "A running ComfyUI draws the sample at once, to be seen beside ours."
 OURS, THEIRS = "Drawn here", "Drawn by ComfyUI"
 STRENGTH_HELP = "How strongly the LoRA acts in the workflow that goes with it."
+SEND = "Send to ComfyUI"
+THIS_ONE, NOT_THIS_ONE = "This one", "Not this one"
+CHOSEN, NOT_KEPT = "chosen", "no checkpoint"
+CONTACT = "All samples: press one to look at it"
+MEAN_HELP = "The mean of the last steps instead of the very last one: often calmer."
+BY_TRAINING, BY_FILE = "Drawn by the training", "Drawn with the file"
+HEADER = "What the file says of itself"
+TRY_HELP = "Any words, drawn with the chosen checkpoint and strength, when no run is going."
+TRIED = "Drawn with this LoRA."
 STRIP_HELP = "One sample, at strengths from 0.4 to 1.2. Choose the best with the slider."
 NEXT_STEPS = (
     "In ComfyUI press R, then open the workflow of this name in the sidebar, or drop the picture beside the "
     "LoRA on the page."
 )
-EXPORT_HELP = "Export writes the newest checkpoint as one file that ComfyUI loads."
+OWN_FOLDER = "the run's own folder: no ComfyUI was found"
 NO_RESULTS = "Nothing to compare yet. Start a run, or open an earlier one on the Runs tab."
 NAME_HELP = "Its folder in runs/ and the name of its file."
 FOLDER_HELP = "A folder on this computer, used where it is; nothing but captions is ever changed in it."
@@ -163,11 +178,18 @@ def headline(view: RunView) -> str:
         return f"{name}: {_doing(view)}"
     at = f"at step {view.step} of {view.num_steps}"
     return {
-        "paused": f"{name} is paused {at}.",
-        "stopped": f"{name} stopped {at}. Continue it on the Runs tab.",
+        "paused": f"{name} is paused {at}; the card's memory is free for other programs.",
+        "stopped": f"{name} {BROKE_OFF if view.broke_off else 'stopped'} {at}.",
         "failed": f"{name} failed {at}.",
         "finished": f"{name} is finished: {count(view.step, 'step')}. See the Results tab.",
     }[view.state]
+
+
+def continues(step: int) -> str:
+    """What a press of Continue does."""
+    return (
+        f"It goes on after step {step}, where it was saved." if step else "It begins anew: nothing was saved."
+    )
 
 
 def _doing(view: RunView) -> str:
@@ -263,8 +285,8 @@ def newest(steps: Sequence[str]) -> str:
     return f"newest ({steps[0]})" if steps else "newest"
 
 
-def to_export(has_checkpoint: bool) -> str:
-    return EXPORT_HELP if has_checkpoint else NO_CHECKPOINT
+def chosen_gone(step: int) -> str:
+    return f"The checkpoint of step {step}, which you chose, is gone. Choose another step, or take the mark off."
 
 
 def put_aside(folder: Path) -> str:
