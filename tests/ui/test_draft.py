@@ -60,7 +60,7 @@ def mine(desk, tmp_path):
     """A desk whose user has chosen pictures, trigger, name and prompts."""
     desk.draft.choose("24gb-int8")
     desk.draft.use_folder(str(tmp_path / "mine"))
-    desk.draft.use_caption_files()
+    desk.draft.caption_by("textfile")
     desk.draft.use_trigger("zorg")
     desk.draft.rename("my dog")
     desk.draft.change({"library": (SamplePrompt("swims", "<token> swims"),)})

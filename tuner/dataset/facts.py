@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,18 +48,33 @@ class Facts:
         return int(self.content[:8], 16) / 2**32
 
 
-def facts_of(files: Sequence[Path], memory: Path) -> dict[Path, Facts | str]:
+def unheard(done: int) -> None:
+    """Where nobody asks how far it is."""
+
+
+def facts_of(
+    files: Sequence[Path], memory: Path, report: Callable[[int], None] = unheard
+) -> dict[Path, Facts | str]:
     """The facts of each file; of a file that did not change since they were written to the file `memory`,
     those that stand there. What a few files say is kept in this process alone.
+
+    `report` hears how many files are done; where it raises, what is known by then is remembered.
     """
     stamps = {path: _stamp(path) for path in files}
     if are_few(files):
         return {path: _recent(path, stamp) if stamp else examine(path) for path, stamp in stamps.items()}
-    known = _remembered(memory, stamps)
-    unknown = [path for path in files if path not in known]
-    found: dict[Path, Facts | str] = {**known, **dict(zip(unknown, _examined(unknown), strict=True))}
-    if unknown:
-        _remember(memory, found, stamps)
+    found: dict[Path, Facts | str] = {**_remembered(memory, stamps)}
+    unknown = [path for path in files if path not in found]
+    report(len(found))
+    try:
+        with _examined(unknown) as examined:
+            for path, facts in zip(unknown, examined, strict=True):
+                found[path] = facts
+                report(len(found))
+    finally:
+        found = {path: found[path] for path in files if path in found}
+        if unknown:
+            _remember(memory, found, stamps)
     return found
 
 
@@ -83,10 +99,8 @@ def examine(path: Path) -> Facts | str:
         return f"The file cannot be opened ({error.strerror})."
 
 
-def _examined(files: Sequence[Path]) -> list[Facts | str]:
-    group = max(1, min(32, len(files) // workers.MOST_WORKERS))
-    with ahead(examine, files, group) as found:
-        return list(found)
+def _examined(files: Sequence[Path]) -> AbstractContextManager[Iterator[Facts | str]]:
+    return ahead(examine, files, group=max(1, min(32, len(files) // workers.MOST_WORKERS)))
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from tuner.settings.run import RunSettings
 
 KNOWN = decoding.EXTENSIONS | decoding.UNOPENED.keys()
 Found = tuple[list[Path], list[tuple[Path, str]]]
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Scanned:
     left_out: tuple[LeftOut, ...]
 
 
+def unheard(done: int, total: int) -> None:
+    """Where nobody asks how far it is."""
+
+
 def scan(settings: RunSettings) -> DatasetIndex:
     """Reads all datasets that are switched on.
 
@@ -43,18 +48,24 @@ def scan(settings: RunSettings) -> DatasetIndex:
     return settled(look(settings), settings)
 
 
-def look(settings: RunSettings) -> tuple[Scanned, ...]:
+def look(settings: RunSettings, report: Report = unheard) -> tuple[Scanned, ...]:
     """All that is there, whether a run can use it or not: those to learn from, then those kept apart.
 
-    Raises SettingsInvalid for missing folders.
+    `report` hears of every file (files read, files); what it raises ends the look. Raises SettingsInvalid for
+    missing folders.
     """
     rules = [rules_of(one, settings) for one in settings.active_datasets]
     rules += [replace(rules_of(one, settings), prune=False) for one in settings.evaluation_datasets]
     _require_folders([each for one in rules for each in (one, *one.companions)])
     found = {folder: find(folder, _inside(folder, rules)) for folder in _folders(rules)}
     facts: dict[Path, Facts | str] = {}
+    total = sum(len(files) for files, _ in found.values())
+
+    def heard(done: int) -> None:
+        report(len(facts) + done, total)
+
     for folder, (files, _) in found.items():
-        facts |= facts_of(files, _memory(folder, settings))
+        facts |= facts_of(files, _memory(folder, settings), heard)
     return tuple(_scanned(one, found, facts) for one in rules)
 
 

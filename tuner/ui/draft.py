@@ -42,7 +42,8 @@ class Draft:
         self._recommended, self._report = recommended, report
         self._lock = threading.RLock()
         self._settings: RunSettings | None = None
-        self._looking = Looking()
+        self.looking = Looking(self._looked)
+        self.num_looks = 0
         self._born, self._num_changes = time.time_ns(), 0
 
     @property
@@ -158,10 +159,11 @@ class Draft:
         first = self.settings.active_datasets[0]
         self.change({f"datasets.{first.id}.instance_data_dir": folder})
 
-    def use_caption_files(self) -> None:
-        """Captions are taken from the text files beside the pictures."""
+    def caption_by(self, strategy: str) -> None:
+        """`textfile`: from text files beside the pictures; `instanceprompt`: the trigger word alone."""
         first = self.settings.active_datasets[0]
-        self.change({f"datasets.{first.id}.caption_strategy": "textfile"})
+        if first.caption_strategy != strategy:
+            self.change({f"datasets.{first.id}.caption_strategy": strategy})
 
     def use_trigger(self, trigger: str) -> None:
         first = self.settings.active_datasets[0]
@@ -173,16 +175,21 @@ class Draft:
 
     def scanned(self) -> Sequence[Scanned]:
         """All files of the recipe's datasets; looked at again only after `look_again` or another recipe."""
-        return self._looking.scanned(self.settings)
+        return self.looking.scanned(self.settings)
 
     def findings(self) -> tuple[Finding, ...]:
         """What the doctor says of them."""
-        return self._looking.findings(self.settings)
+        return self.looking.findings(self.settings)
 
     def look_again(self) -> None:
         """Forget the scanned pictures: their files may have changed."""
-        self._looking.forget()
+        self.looking.forget()
         self._num_changes += 1
+
+    def _looked(self) -> None:
+        """A long look at the pictures is done."""
+        self._num_changes += 1
+        self.num_looks += 1
 
     def plan(self) -> Plan:
         return make.make(self.settings, self.index(), machine.read())

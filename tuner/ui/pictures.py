@@ -137,7 +137,7 @@ def take_in(desk: Desk, files: Sequence[Path]) -> Taken:
     if not is_own:
         desk.draft.use_folder(str(folder))
     if taken.captions:
-        desk.draft.use_caption_files()
+        desk.draft.caption_by("textfile")
     desk.draft.look_again()
     return taken
 
