@@ -60,7 +60,7 @@ def run(plan: Plan, emit: Emit, control: Control) -> None:
     emit(PhaseStarted(name="export"))
     path = plan.folder.exports / f"{plan.folder.name}-{plan.num_steps:06}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\0" * 760_000)
+    path.write_bytes((2).to_bytes(8, "little") + b"{}" + b"\0" * 760_000)
     emit(Exported(dialect="comfyui", path=str(path), num_tensors=186))
     emit(RunFinished(step=plan.num_steps, path=str(path)))
 

@@ -25,6 +25,7 @@ from tuner.ui import delivery, wording
 from tuner.ui.captioning import Captioning
 from tuner.ui.draft import MARK, Draft
 from tuner.ui.history import History
+from tuner.ui.thumbnails import Thumbnails
 from tuner.ui.watchdog import Watchdog
 from tuner.view import RunView
 
@@ -41,6 +42,7 @@ class Desk:
         self.history = History()
         self.runs = session.root / "runs"
         self.thumbnails = session.root / ".tmp" / "thumbnails"
+        self.small = Thumbnails(self.thumbnails)
         self.inbox = session.root / "pictures"
         self.folder: RunFolder | None = None
         self.trouble: TunerError | None = None
@@ -57,6 +59,7 @@ class Desk:
         self.draft = Draft(session.root, lambda: presets.recommended(self.computer).name, self.report)
         self.captioning = Captioning(self.report, self.draft.look_again)
         self.queue = self._open_queue()
+        self._pick_up()
 
     # What the page watches
 
@@ -67,7 +70,12 @@ class Desk:
     @property
     def stamp(self) -> str:
         """Changes whenever something that the page shows every second has changed."""
-        return f"{self._born}.{self._edits}.{self.view.sequence}.{self.captioning.sequence}"
+        return f"{self._born}.{self._edits}.{self.view.sequence}.{self.captioning.sequence}{self._looks}"
+
+    @property
+    def _looks(self) -> str:
+        done, _ = self.draft.looking.progress or ("", 0)
+        return f".{done}.{self.draft.num_looks}"
 
     @property
     def pictures_stamp(self) -> str:
@@ -92,6 +100,12 @@ class Desk:
             aside = file.rename(file.with_name(f"queue-{time.time_ns()}.json"))
             self.report(TunerError(wording.queue_put_aside(aside), Advice(str(error))))
             return Queue(self.session, self._begin)
+
+    def _pick_up(self) -> None:
+        """After a restart the page shows the latest run, in whatever state it was left."""
+        latest = next(iter(self.session.runs()), None)
+        if latest is not None:
+            self.open(latest.name)
 
     def welcome(self) -> bool:
         """Whether this is the very first start; it is only once."""

@@ -18,7 +18,6 @@ from starlette.middleware import Middleware
 from tuner.session import Session
 from tuner.ui import (
     editor,
-    form,
     images_tab,
     markup,
     readings,
@@ -192,8 +191,10 @@ def _live(blocks: gr.Blocks, page: Page, desk: Desk) -> None:
 
 
 def first_tab(desk: Desk) -> Any:
-    """Where the page opens: at the run that goes on; at the very first start, where everything is set up."""
-    if desk.view.active:
+    """Where the page opens: at the run that goes on, or broke off; at the very first start, where everything
+    is set up.
+    """
+    if desk.view.active or desk.view.broke_off:
         return gr.Tabs(selected="train")
     return gr.Tabs(selected="setup") if desk.welcome() else gr.skip()
 

@@ -107,7 +107,9 @@ def press(desk: Desk, word: str) -> None:
     deed, _, run = word.partition(":")
     if deed != "continue":
         raise TunerError(f"The page asked for something unknown ('{word}').")
-    if shelf.go_on(desk, run):
+    if run in [one.run for one in desk.queue.entries]:
+        desk.queue.go_on()
+    elif shelf.go_on(desk, run):
         gr.Info(wording.waits(run))
 
 

@@ -32,13 +32,7 @@ NOTICE = "Sound and notice at the end"
 BASELINE = "Before"
 BROKE_OFF = "broke off, because FluxTuner or the computer went off,"
 COMPARE = "Drag the line: left is the model before training, right is your LoRA."
-EXPERT = (
-    "Every setting there is. What you change here counts for the next start; a running run is not touched. "
-    "A dot marks what differs from the preset."
-)
-PROMPTS_HELP = "One prompt a line. A picture of each is made now and then, so that you can see how it goes."
 TRIGGER_HELP = "The made-up word that calls your subject in a prompt."
-AS_PRESET = "Everything is as the preset has it."
 APPLIED = "The recipe is changed. Press Start training on the Recipe tab."
 EXPORTED = "Your LoRA is ready."
 WHERE_TO_PUT = "Put it into ComfyUI's folder models/loras, and use the trigger word in your prompt."
@@ -62,10 +56,11 @@ NEXT_STEPS = (
     "In ComfyUI press R, then open the workflow of this name in the sidebar, or drop the picture beside the "
     "LoRA on the page."
 )
-OWN_FOLDER = "the run's own folder: no ComfyUI was found"
+OWN_FOLDER = "the folder of this run, as no ComfyUI was found"
 NO_RESULTS = "Nothing to compare yet. Start a run, or open an earlier one on the Runs tab."
-NAME_HELP = "Its folder in runs/ and the name of its file."
 FOLDER_HELP = "A folder on this computer, used where it is; nothing but captions is ever changed in it."
+LOOKING = "The pictures are being looked at."
+NO_PICTURES = "No pictures yet: drop some, or name their folder. Twenty good ones are enough for a person."
 PICK = "Choose a picture to see and change its caption."
 CAPTION_HELP = "What is to be seen, as you would ask for it. Each line is a caption of its own."
 NO_CAPTION_FILES = "Its caption does not come from a text file, so it cannot be changed here."
@@ -139,20 +134,6 @@ FITS = {"fits": ("ok", "fits"), "tight": ("warn", "tight"), "no": ("bad", "will 
 """How a preset suits this computer: the look, and the words."""
 
 FINDINGS = {"ok": "good", "warn": "note", "bad": "mend"}
-
-DIALS = (
-    ("How long", "Steps. More steps learn more, and take longer."),
-    ("Detail", "Size of the pictures in training, in pixels. Larger needs more memory."),
-    ("Strength of learning", "The learning rate: too high spoils the model, too low learns nothing."),
-    ("Size of the LoRA", "Its rank: larger holds more detail and makes a larger file."),
-)
-"""Four settings in the words of the main path: steps, resolution, learning rate, rank."""
-
-
-def step(title: str, done: bool, state: str) -> str:
-    """`✓ ComfyUI: found (ComfyUI portable)`; a step that needs the user has no tick."""
-    return f"{'✓' if done else '●'} {title}: {state}" + ("" if done else " (needs you)")
-
 
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `1 h 50 min`."""
@@ -286,7 +267,7 @@ def newest(steps: Sequence[str]) -> str:
 
 
 def chosen_gone(step: int) -> str:
-    return f"The checkpoint of step {step}, which you chose, is gone. Choose another step, or take the mark off."
+    return f"The checkpoint of step {step}, which you chose, is gone. Choose another, or take the mark off."
 
 
 def put_aside(folder: Path) -> str:
@@ -313,23 +294,17 @@ def goes_on(step: int) -> str:
     return f"A run of this name is there: it goes on after step {step}."
 
 
-def recipe_sentence(
-    num_pictures: int, num_steps: int, batch: int, seconds: float | None, megabytes: float | None
-) -> str:
-    """`10 images x 120 passes = 300 steps of 4 images, about 45 s, one file of about 1 MB`."""
-    passes = num_steps * batch / max(num_pictures, 1)
-    steps = count(num_steps, "step") + (f" of {batch} images" if batch > 1 else "")
-    parts = [f"{count(num_pictures, 'image')} × {number(round(passes, 1))} passes = {steps}"]
-    if seconds is not None:
-        parts.append(f"about {duration(seconds)}")
-    if megabytes is not None:
-        parts.append(f"one {file_size(megabytes)}")
-    return ", ".join(parts)
-
-
 def images_sentence(num_pictures: int, num_captioned: int, num_buckets: int, num_left_out: int) -> str:
     found = f"{count(num_pictures, 'image')}, {num_captioned} captioned"
     return f"{found}, {count(num_buckets, 'bucket')}, {num_left_out} left out"
+
+
+def looked_at(done: int, total: int) -> str:
+    return f"{done:,} of {count(total, 'picture')} looked at."
+
+
+def first_shown(shown: int, total: int) -> str:
+    return f"The first {shown:,} of {total:,} are shown; all of them are learned from."
 
 
 def captioning(going: bool, done: int, total: int, num_ended: int) -> str:
