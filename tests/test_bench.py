@@ -17,7 +17,7 @@ from tuner.bench.shared import Asked
 from tuner.errors import TunerError
 from tuner.flux import loading
 from tuner.flux.headers import entries
-from tuner.plan.memory import Shape
+from tuner.plan.sizes import Shape
 from tuner.quantization import store_folder
 from tuner.training import kept
 

@@ -60,8 +60,21 @@ class PhaseSkipped(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhaseMeasured(Event):
+    """The most that a phase took of the card (0 without one) and of the computer; where the system keeps one
+    peak for the whole life of a process, the latter is that.
+    """
+
+    name: str
+    peak_vram_gb: float
+    peak_ram_gb: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepDone(Event):
-    """One optimizer update. `seconds` is its wall time, `peak_vram_gb` the peak so far (0 without a GPU)."""
+    """One optimizer update. `seconds` is its wall time, `peak_vram_gb` the peak of the phase so far (0 without
+    a GPU).
+    """
 
     step: int
     loss: float

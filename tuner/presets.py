@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from math import floor
 from pathlib import Path
@@ -18,8 +18,10 @@ from tuner.files import changed, databackend_json, env_file, prompt_library_json
 from tuner.files.documents import parse_json, read_text, to_json
 from tuner.files.five import read
 from tuner.machine import Reading
-from tuner.plan import fitting, levers
-from tuner.plan.memory import ADAPTER_BYTES, Need, forecast, num_adapter_parameters, shape
+from tuner.plan import fitting, levers, peaks
+from tuner.plan.memory import ADAPTER_BYTES, forecast, num_adapter_parameters
+from tuner.plan.peaks import Need
+from tuner.plan.sizes import shape
 from tuner.settings.run import RunSettings
 
 FOLDER = Path(__file__).parents[1] / "presets"
@@ -49,7 +51,8 @@ class Outlook:
     """What a run with a preset needs, in GB, and whether that is free on one computer.
 
     "tight": it is, but the card is smaller than the preset is made for; the need is what comes of that, and
-    `levers` says what leaves the card. Else the need is that of the card it is made for.
+    `levers` says what leaves the card. Else the need is that of the card it is made for. `whence`: how the
+    need is known.
     """
 
     preset: Preset
@@ -57,6 +60,7 @@ class Outlook:
     vram_gb: float
     ram_gb: float
     levers: str
+    whence: str
 
 
 @cache
@@ -79,20 +83,23 @@ def recommended(reading: Reading) -> Preset:
     return [*listed()[:1], *tight_ones[:1], *fitting_ones][-1]
 
 
-def outlook(preset: Preset, reading: Reading) -> Outlook:
-    """Judged by the memory that is free at this moment."""
+def outlook(preset: Preset, reading: Reading, settings: RunSettings | None = None) -> Outlook:
+    """Judged by the memory that is free at this moment; `settings` where the preset is not a listed one."""
     free_gb = _free_vram_gb(reading)
     meant_gb = preset.card_gb - SPARE_VRAM_GB
     is_meant = not preset.card_gb or (free_gb or 0.0) >= meant_gb
     used_gb = meant_gb if is_meant and preset.card_gb else free_gb
-    need, said = _need(preset.name, None if used_gb is None else floor(used_gb * 10) / 10)
+    tenths_gb = None if used_gb is None else floor(used_gb * 10) / 10
+    if settings is None:
+        need, said = _need(preset.name, tenths_gb, reading.gpu_name, peaks.stamp())
+    else:
+        need, said = need_of(settings, tenths_gb, reading.gpu_name)
     free_ram_gb = fitting.MARGIN * (reading.ram_total_gb - reading.ram_used_gb)
     there = fitting.MARGIN * (free_gb or 0.0)
     if need.ram_gb > free_ram_gb or need.vram_gb > there or (preset.card_gb and free_gb is None):
-        return Outlook(preset, "no", preset.vram_gb, preset.ram_gb, "")
-    return Outlook(
-        preset, "fits" if is_meant else "tight", need.vram_gb, need.ram_gb, "" if is_meant else said
-    )
+        return Outlook(preset, "no", preset.vram_gb, preset.ram_gb, "", preset.whence.split(":")[0])
+    found = Outlook(preset, "fits", need.vram_gb, need.ram_gb, "", need.whence)
+    return found if is_meant else replace(found, state="tight", levers=said)
 
 
 def _free_vram_gb(reading: Reading) -> float | None:
@@ -102,20 +109,27 @@ def _free_vram_gb(reading: Reading) -> float | None:
 
 
 @lru_cache(maxsize=256)
-def _need(name: str, free_vram_gb: float | None) -> tuple[Need, str]:
+def _need(name: str, free_vram_gb: float | None, gpu_name: str | None, _: int) -> tuple[Need, str]:
+    """Another one whenever something was learned."""
+    return need_of(settings_of(name), free_vram_gb, gpu_name)
+
+
+def need_of(settings: RunSettings, free_vram_gb: float | None, gpu_name: str | None) -> tuple[Need, str]:
     """The most of all phases, and what leaves the card in words; room that is left over stays so."""
-    settings = changed(settings_of(name), {"memory.checkpointing_fill": "never"})
-    card = Reading(0.0, 0.0, 0.0, 0.0, vram_total_gb=free_vram_gb)
+    settings = changed(settings, {"memory.checkpointing_fill": "never"})
+    card = Reading(0.0, 0.0, 0.0, 0.0, vram_total_gb=free_vram_gb, gpu_name=gpu_name)
     index = one_picture(settings)
     chosen = fitting.choose(settings, index, card)
     needs = forecast(settings, index, card, chosen).values()
-    most = Need(max(one.vram_gb for one in needs), max(one.ram_gb for one in needs))
+    most = max(needs)._replace(ram_gb=max(one.ram_gb for one in needs))
     return most, levers.words(chosen, shape(settings).blocks)
 
 
 def one_picture(settings: RunSettings) -> DatasetIndex:
     """A square one of the preset's resolution stands for all."""
-    size = (int(settings.dataset.resolution),) * 2
+    asked = settings.dataset
+    is_area = asked.resolution_type == "area"
+    size = (int((asked.resolution * 1e6) ** 0.5 if is_area else asked.resolution),) * 2
     picture = Picture(Path(), "pictures", "", size, size, size, (0, 0), "1.0", ("",))
     return DatasetIndex((DatasetEntry("pictures", (picture,), 0, 1.0, 1),))
 

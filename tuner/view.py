@@ -18,6 +18,7 @@ from tuner.events import (
     Event,
     Exported,
     Paused,
+    PhaseMeasured,
     PhaseProgress,
     PhaseSkipped,
     PhaseStarted,
@@ -118,6 +119,7 @@ class RunView:
     best_pace: float | None = None
     eta_seconds: float | None = None
     peak_vram_gb: float = 0.0
+    peak_ram_gb: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
     curve_stride: int = 1
     evaluations: tuple[Evaluation, ...] = ()
@@ -209,6 +211,14 @@ def _phase_skipped(view: RunView, event: PhaseSkipped) -> RunView:
     return _with_phase(view, event.name, state="skipped", why=event.why)
 
 
+def _phase_measured(view: RunView, event: PhaseMeasured) -> RunView:
+    return replace(
+        view,
+        peak_vram_gb=max(view.peak_vram_gb, event.peak_vram_gb),
+        peak_ram_gb=max(view.peak_ram_gb, event.peak_ram_gb),
+    )
+
+
 def _step_done(view: RunView, event: StepDone) -> RunView:
     """The first step after a start is left out of the step time: it warms up, compiles and allocates."""
     smoothed = _smooth(view.smoothed_loss, event.loss, event.step)
@@ -291,8 +301,12 @@ def _smooth(before: float | None, value: float, num_values: int) -> float:
 
 
 def _extend(view: RunView, point: CurvePoint) -> tuple[tuple[CurvePoint, ...], int]:
-    """One more point; when the curve is full every second one goes, and only steps that fit come later."""
+    """One more point; when the curve is full every second one goes, and only steps that fit come later. Of a
+    run that went back, what it does again goes.
+    """
     curve, stride = view.curve, view.curve_stride
+    if curve and curve[-1].step >= point.step:
+        curve = tuple(p for p in curve if p.step < point.step)
     if point.step % stride == 0:
         curve = (*curve, point)
     while len(curve) > MAX_POINTS:
@@ -306,6 +320,7 @@ FOLDS: dict[type[Event], Callable[[RunView, Any], RunView]] = {
     PhaseStarted: _phase_started,
     PhaseProgress: _phase_progress,
     PhaseSkipped: _phase_skipped,
+    PhaseMeasured: _phase_measured,
     StepDone: _step_done,
     Evaluated: _evaluated,
     SampleReady: _sample_ready,

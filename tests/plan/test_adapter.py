@@ -18,7 +18,7 @@ from tuner.errors import TunerError
 from tuner.flux.anatomy import class_of
 from tuner.flux.targets import TARGETS
 from tuner.plan import adapter
-from tuner.plan.memory import Linear, Shape
+from tuner.plan.sizes import Linear, Shape
 from tuner.settings.adapter import Adapter
 from tuner.settings.memory import Memory
 from tuner.settings.run import RunSettings

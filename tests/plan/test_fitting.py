@@ -15,7 +15,8 @@ from tuner.errors import SettingsInvalid
 from tuner.machine import Reading
 from tuner.plan import fitting, levers
 from tuner.plan.levers import Levers
-from tuner.plan.memory import Shape, forecast, shape
+from tuner.plan.memory import forecast
+from tuner.plan.sizes import Shape, shape
 from tuner.settings.run import RunSettings
 
 BLOCKS = Shape().blocks

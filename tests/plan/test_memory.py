@@ -8,7 +8,7 @@ from tests.recipe import write_recipe
 from tuner import files
 from tuner.dataset.index import DatasetEntry, DatasetIndex, Picture
 from tuner.machine import Reading
-from tuner.plan.memory import CUDA_GB, Shape, forecast, shape
+from tuner.plan.memory import CUDA_GB, forecast
 
 CPU = Reading(ram_used_gb=2.0, ram_total_gb=64.0, process_gb=0.1, disk_free_gb=100.0)
 CARD = replace(CPU, vram_used_gb=0.5, vram_total_gb=80.0, gpu_name="H100")
@@ -18,34 +18,6 @@ def pictures_of(tmp_path, edge: int) -> DatasetIndex:
     size = (edge, edge)
     one = Picture(tmp_path / "a.png", "pictures", "0" * 40, size, size, size, (0, 0), "1.0", ("sks",))
     return DatasetIndex((DatasetEntry("pictures", (one,), 0, 1.0, 1),))
-
-
-def test_flux_has_twelve_billion_parameters():
-    assert Shape().num_parameters == 11_901_408_320
-
-
-def test_counts_equal_those_of_the_model_itself():
-    import torch
-    from diffusers import FluxTransformer2DModel
-
-    small = Shape(1, 2, 2, 16, 64, 24, 40, guidance_embeds=True)
-    with torch.device("meta"):
-        model = FluxTransformer2DModel(
-            num_layers=1,
-            num_single_layers=2,
-            num_attention_heads=2,
-            attention_head_dim=16,
-            in_channels=64,
-            joint_attention_dim=24,
-            pooled_projection_dim=40,
-            guidance_embeds=True,
-            axes_dims_rope=(4, 6, 6),
-        )
-    assert small.num_parameters == sum(weight.numel() for weight in model.parameters())
-    theirs = {
-        (n, m.in_features, m.out_features) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)
-    }
-    assert theirs == {tuple(linear) for linear in small.linears()}
 
 
 @pytest.mark.parametrize(("edge", "measured"), [(512, 25.9), (1024, 27.7)])
@@ -82,12 +54,6 @@ def test_less_checkpointing_and_larger_batches_take_more(tmp_path):
     assert train(**{"memory.gradient_checkpointing": False}) > base
     assert train(**{"optimization.train_batch_size": 8}) > base
     assert train(**{"adapter.lora_rank": 256}) > base
-
-
-def test_shape_is_read_from_the_folder(tmp_path):
-    settings = files.load_all(write_recipe(tmp_path)).settings
-    assert shape(settings).width == 192
-    assert shape(files.changed(settings, {"model.pretrained_model_name_or_path": "some/model"})).width == 3072
 
 
 FLUX_GB = {"no_change": 23.8, "int8-quanto": 11.98, "int4-quanto": 6.42, "nf4-bnb": 6.24, "int2-quanto": 3.46}
@@ -128,13 +94,3 @@ def test_tiles_spare_memory_at_1024_px(tmp_path):
     large, small = pictures_of(tmp_path, 1024), pictures_of(tmp_path, 512)
     assert forecast(tiled, large, CARD)["latents"] == forecast(settings, small, CARD)["latents"]
     assert forecast(tiled, large, CARD)["latents"] < forecast(settings, large, CARD)["latents"]
-
-
-def test_the_shape_of_a_single_file(tmp_path):
-    from tests.flux import whole
-
-    path = whole.write_file(tmp_path / "flux.safetensors", whole.as_bfl(whole.tiny(guidance=False)))
-    recipe = write_recipe(tmp_path, pretrained_model_name_or_path=str(path))
-    found = shape(files.load_all(recipe).settings)
-    assert (found.width, found.num_layers, found.num_single_layers) == (128, 2, 3)
-    assert not found.guidance_embeds

@@ -17,13 +17,14 @@ from tuner.files.change import changed
 from tuner.flux.modulation import Modulation, Row, modulation_of
 from tuner.flux.objective import predict_velocity
 from tuner.plan.levers import Levers, asked
-from tuner.plan.memory import shape
+from tuner.plan.sizes import shape
 from tuner.settings.run import RunSettings
-from tuner.training import loop, models, previews
+from tuner.training import loop, models, prepare, previews
 from tuner.training.control import Control
 from tuner.training.hardware import Hardware
 from tuner.training.prepare import load_with_adapter
 from tuner.training.run import run
+from tuner.view import from_events
 
 FLOAT32 = Hardware(torch.device("cpu"), torch.float32)
 
@@ -155,6 +156,49 @@ def test_a_step_that_did_not_fit_is_done_again_with_less_on_the_card(
     assert "goes on from step 1 with all blocks computed twice" in first
     assert "goes on from step 2 with the modulation layers off the card" in second
     assert isinstance(said[-1], RunFinished)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "broken", "goes_on_from"),
+    [("adamw_bf16", 1, 0), ("adamw_schedulefree", 3, 2), ("prodigy", 4, 2)],
+)
+def test_an_update_that_did_not_fit_is_done_again_from_the_last_checkpoint(
+    quiet: RunSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    optimizer: str,
+    broken: int,
+    goes_on_from: int,
+) -> None:
+    """Memory runs out behind the update, with every weight already another one: the worst moment."""
+    change = {"optimization.max_train_steps": 5, "optimization.optimizer": optimizer}
+    five = changed(quiet, {**change, "saving.checkpoint_step_interval": 2})
+    plain = _losses(five, tmp_path / "plain")
+    number = count(1)
+
+    def runs_out(*_: Any) -> None:
+        if next(number) == broken:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    plan = plan_of(changed(five, {"saving.output_dir": str(tmp_path / "tight")}))
+    said: list[Event] = []
+    with monkeypatch.context() as patched:
+        built = prepare.optimizers.build
+
+        def build(*given: Any) -> torch.optim.Optimizer:
+            made = built(*given)
+            made.register_step_post_hook(runs_out)
+            return made
+
+        patched.setattr(prepare.optimizers, "build", build)
+        run(plan, said.append, Control())
+    (warned,) = [one.text for one in said if isinstance(one, Warned)]
+    assert f"goes on from step {goes_on_from} with" in warned
+    steps = [(one.step, one.loss) for one in said if isinstance(one, StepDone)]
+    assert [step for step, _ in steps] == [*range(1, broken), *range(goes_on_from + 1, 6)]
+    for step, loss in steps:
+        assert loss == pytest.approx(plain[step - 1], rel=1e-5)
+    assert [point.step for point in from_events(said).curve] == [1, 2, 3, 4, 5]
 
 
 def test_a_run_that_nothing_helps_says_so(quiet: RunSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,8 @@ from tuner.events import (
 )
 from tuner.files.run_folder import ADAPTER_FILE
 from tuner.settings.run import RunSettings
+from tuner.training import live as live_module
 from tuner.training import prepare as prepare_module
-from tuner.training import run as run_module
 from tuner.training.control import Control
 from tuner.training.run import run
 
@@ -151,7 +151,7 @@ def test_a_pause_gives_the_memory_back_and_goes_on_with_the_same_step(
             assert [model() for model in models] == [None]
             threading.Timer(0.2, control.pause.clear).start()
 
-    monkeypatch.setattr(run_module, "prepare", prepare)
+    monkeypatch.setattr(live_module, "prepare", prepare)
     run(plan_of(settings), listen, control)
     names = [type(one).__name__ for one in said]
     assert names.index("Paused") < names.index("Resumed") and len(models) == 2

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from tuner.bench.host import peak, reset_peak
 from tuner.flux import loading
 from tuner.flux.targets import UNQUANTIZED
 from tuner.quantization.catalog import precision
@@ -22,6 +21,7 @@ from tuner.settings.model import Model
 from tuner.settings.run import RunSettings
 from tuner.training import kept, models
 from tuner.training.hardware import Hardware
+from tuner.training.host import peak, reset_peak
 
 CPU, BF16 = torch.device("cpu"), torch.bfloat16
 

@@ -14,18 +14,18 @@ import torch
 from torch import nn
 
 from tuner import files, machine
-from tuner.bench.host import peak, reset_peak
 from tuner.dataset import scan
 from tuner.events import Event, PhaseStarted, SampleReady, StepDone
 from tuner.flux.weights import Change
-from tuner.plan import make
+from tuner.plan import make, peaks
 from tuner.plan.levers import ALL_THERE, Levers
 from tuner.plan.phases import Plan
 from tuner.quantization.frozen import FrozenLinear
 from tuner.settings.run import RunSettings
 from tuner.training import kept, models, run
 from tuner.training.control import Control
-from tuner.training.hardware import Hardware
+from tuner.training.hardware import Hardware, find_hardware
+from tuner.training.host import peak, reset_peak
 
 WARM_STEPS = 3
 
@@ -33,7 +33,8 @@ WARM_STEPS = 3
 class Measured:
     """Hears the events of a run, and notes the peaks of each phase, those of previews apart."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, hardware: Hardware) -> None:
+        self._hardware = hardware
         self._forecast = {phase.name: phase for phase in plan.phases}
         self._phase = ""
         self.seconds: list[float] = []
@@ -43,10 +44,10 @@ class Measured:
         if isinstance(event, PhaseStarted):
             self.end_phase()
             self._phase = event.name
-            _begin_anew()
+            self._begin_anew()
         if isinstance(event, SampleReady):
             self._note("with_previews_")
-            _begin_anew()
+            self._begin_anew()
         if isinstance(event, StepDone):
             self.seconds.append(event.seconds)
             self._note("")
@@ -56,23 +57,22 @@ class Measured:
             self._note("")
 
     def _note(self, what: str) -> None:
-        now = {"host": round(peak() / 1e9, 3), "vram": round(_vram(), 3)}
+        now = {"host": round(peak() / machine.GB, 3), "vram": round(self._hardware.peak_vram_gb(), 3)}
         need = self._forecast[self._phase]
         for memory, forecast in (("host", need.ram_gb), ("vram", need.vram_gb)):
             name = f"{self._phase}_{what}peak_{memory}_gb"
             self.figures[name] = max(now[memory], self.figures.get(name, 0.0))
             self.figures[f"{self._phase}_forecast_{memory}_gb"] = round(forecast, 3)
 
-
-def _begin_anew() -> None:
-    reset_peak()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    def _begin_anew(self) -> None:
+        reset_peak()
+        self._hardware.reset_peak_vram()
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Peaks of every phase, beside the forecast, and the median seconds of a step."""
     kept.LEAST_BYTES = sys.maxsize
+    peaks.FILE = Path(spec["config"]) / "peaks.json"  # the forecast is to be judged, so it learns nothing
     settings = files.load_all(Path(spec["config"])).settings
     (dataset, *_) = settings.datasets
     settings = replace(settings, datasets=(replace(dataset, instance_data_dir=spec["pictures"]),))
@@ -83,7 +83,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     if spec["random_weights"]:
         _fill_with_noise_after_loading()
     plan = make.make(settings, scan.scan(settings), reading)
-    measured = Measured(plan)
+    measured = Measured(plan, find_hardware(settings, lambda event: None))
     run.run(plan, measured.hear, Control())
     measured.end_phase()
     counted = measured.seconds[WARM_STEPS:]
@@ -115,10 +115,6 @@ def _fill_with_noise_after_loading() -> None:
         return transformer
 
     models.load_transformer = noisy
-
-
-def _vram() -> float:
-    return torch.cuda.max_memory_reserved() / 1e9 if torch.cuda.is_available() else 0.0
 
 
 if __name__ == "__main__":

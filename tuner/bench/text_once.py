@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from tuner.bench.host import peak, reset_peak
 from tuner.settings.dataset_defaults import Dataset
 from tuner.settings.model import Model
 from tuner.settings.run import RunSettings
 from tuner.training.encode import encode_texts
 from tuner.training.feed import open_caches
 from tuner.training.hardware import Hardware
+from tuner.training.host import peak, reset_peak
 
 
 def measure(spec: dict[str, Any]) -> float:

@@ -64,10 +64,10 @@ def plan(arguments: Namespace) -> int:
 def _plan_lines(made: Plan) -> Iterator[str]:
     start = f"from step {made.first_step}" if made.first_step else "from the start"
     yield f"{made.folder.path}: {made.num_steps} steps, {start}, with {len(made.index.pictures)} pictures"
-    yield f"{'phase':<26}{'to do':>8}{'cached':>8}{'VRAM GB':>9}{'RAM GB':>8}"
+    yield f"{'phase':<26}{'to do':>8}{'cached':>8}{'VRAM GB':>9}{'RAM GB':>8}  known by"
     for one in made.phases:
         amount = f"{one.total - one.cached:>8}{one.cached:>8}" if one.total else " " * 16
-        yield f"{one.title:<26}{amount}{one.vram_gb:>9.1f}{one.ram_gb:>8.1f}"
+        yield f"{one.title:<26}{amount}{one.vram_gb:>9.1f}{one.ram_gb:>8.1f}  {one.whence}"
     yield from (f"Note: {note}" for note in made.notes)
 
 

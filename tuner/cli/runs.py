@@ -126,6 +126,7 @@ def _record(session: Session) -> dict[str, Any]:
         "evaluations": [list(one) for one in view.evaluations],
         "seconds_per_step": view.seconds_per_step,
         "peak_vram_gb": view.peak_vram_gb,
+        "peak_ram_gb": view.peak_ram_gb,
         "checkpoints": [one.path for one in view.checkpoints],
         "exports": [one.path for one in view.exports],
         "samples": [one.path for one in view.samples],

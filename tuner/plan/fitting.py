@@ -14,7 +14,8 @@ from tuner.flux.targets import is_modulation
 from tuner.machine import Reading
 from tuner.plan import adapter, sources
 from tuner.plan.levers import Levers, asked, spread
-from tuner.plan.memory import forecast, shape
+from tuner.plan.memory import forecast
+from tuner.plan.sizes import shape
 from tuner.settings.run import RunSettings
 
 MARGIN = 0.95

@@ -25,8 +25,10 @@ from tuner.machine import Reading
 from tuner.optimizers import catalog as optimizers
 from tuner.plan import adapter, fitting, resume, sources
 from tuner.plan.levers import Levers, words
-from tuner.plan.memory import Need, forecast, shape
+from tuner.plan.memory import forecast
+from tuner.plan.peaks import Need
 from tuner.plan.phases import Phase, Plan
+from tuner.plan.sizes import shape
 from tuner.settings import flavours
 from tuner.settings.run import RunSettings
 
@@ -139,7 +141,9 @@ def _phases(
         "latents": (len(latents), _num_cached(names.latents, latents)),
         "train": (num_steps, first_step),
     }
-    return tuple(Phase(name, title, *work.get(name, (0, 0)), *needs[name]) for name, title in PHASES)
+    return tuple(
+        Phase(name, title, *work.get(name, (0, 0)), **needs[name]._asdict()) for name, title in PHASES
+    )
 
 
 def _num_cached(folder: Path, entries: Sequence[tuple[str, ...]]) -> int:

@@ -1,4 +1,4 @@
-"""What a run will need of the card and of the computer, from sizes alone: an honest estimate, no measurement.
+"""What a run will need of the card and of the computer: by its sizes, and by what earlier runs took here.
 
 With gradient checkpointing a training step takes: weights + adapter with its gradients and optimizer states +
 the inputs of all blocks + one block that is computed again + what CUDA itself takes. What the levers keep off
@@ -7,28 +7,26 @@ the card is taken off, or added to the computer's memory.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from tuner.adapters.shape import Linear
 from tuner.dataset.index import DatasetIndex
-from tuner.errors import ModelMissing
-from tuner.flux import single_file
 from tuner.flux.targets import UNQUANTIZED, is_modulation
 from tuner.machine import GB, Reading
 from tuner.optimizers import catalog as optimizers
-from tuner.plan import adapter, sources
+from tuner.plan import adapter, peaks, sources
 from tuner.plan.levers import Levers, asked
+from tuner.plan.peaks import Estimate, Need, Parts
+from tuner.plan.sizes import Shape, shape
 from tuner.quantization.catalog import precision
 from tuner.settings.run import RunSettings
 
 TOKEN_PX = 16
 """One image token stands for 16 x 16 pixels: VAE factor 8, patch 2."""
-CUDA_GB = 0.8
-"""Context, dequantization buffers and the allocator's slack."""
+CONTEXT_GB = 0.5
+"""What CUDA takes of the card before the first tensor; torch's own counts leave it out."""
+CUDA_GB = CONTEXT_GB + 0.3
+"""With dequantization buffers and the allocator's slack."""
 PROCESS_GB, PROCESS_WITH_CUDA_GB = 0.6, 2.5
 """Python with torch, diffusers and transformers, without and with the CUDA libraries."""
 BLOCK_TENSORS = 32
@@ -46,109 +44,6 @@ STREAMING_SLOTS = 2
 """As many places on the card do all streamed blocks share."""
 ADAPTER_BYTES = 4
 """Adapters are trained in float32."""
-
-
-class Need(NamedTuple):
-    """The most that one phase takes at a time, in GB (1e9 bytes)."""
-
-    vram_gb: float
-    ram_gb: float
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a FluxTransformer2DModel, named as in its config.json; the defaults are FLUX.1-dev's."""
-
-    num_layers: int = 19
-    num_single_layers: int = 38
-    num_attention_heads: int = 24
-    attention_head_dim: int = 128
-    in_channels: int = 64
-    joint_attention_dim: int = 4096
-    pooled_projection_dim: int = 768
-    guidance_embeds: bool = True
-
-    @property
-    def width(self) -> int:
-        return self.num_attention_heads * self.attention_head_dim
-
-    @property
-    def num_blocks(self) -> int:
-        return self.num_layers + self.num_single_layers
-
-    @property
-    def blocks(self) -> tuple[str, ...]:
-        """Their paths in the model, in the order of a forward pass."""
-        double = (f"transformer_blocks.{number}" for number in range(self.num_layers))
-        single = (f"single_transformer_blocks.{number}" for number in range(self.num_single_layers))
-        return (*double, *single)
-
-    def linears(self) -> Iterator[Linear]:
-        """Every linear layer with its path in the model."""
-        width = self.width
-        yield Linear("x_embedder", self.in_channels, width)
-        yield Linear("context_embedder", self.joint_attention_dim, width)
-        inputs = {"timestep": 256, "text": self.pooled_projection_dim}
-        if self.guidance_embeds:
-            inputs["guidance"] = 256
-        for name, num_in in inputs.items():
-            yield Linear(f"time_text_embed.{name}_embedder.linear_1", num_in, width)
-            yield Linear(f"time_text_embed.{name}_embedder.linear_2", width, width)
-        yield Linear("norm_out.linear", width, 2 * width)
-        yield Linear("proj_out", width, self.in_channels)
-        for number in range(self.num_layers):
-            for path, num_in, num_out in _DOUBLE:
-                yield Linear(f"transformer_blocks.{number}.{path}", num_in * width, num_out * width)
-        for number in range(self.num_single_layers):
-            for path, num_in, num_out in _SINGLE:
-                yield Linear(f"single_transformer_blocks.{number}.{path}", num_in * width, num_out * width)
-
-    @property
-    def num_parameters(self) -> int:
-        linears = sum(linear.num_in * linear.num_out + linear.num_out for linear in self.linears())
-        return linears + self.num_norm_parameters
-
-    @property
-    def num_norm_parameters(self) -> int:
-        return (4 * self.num_layers + 2 * self.num_single_layers) * self.attention_head_dim
-
-
-_DOUBLE: tuple[Linear, ...] = (
-    *(Linear(f"attn.{name}", 1, 1) for name in ("to_q", "to_k", "to_v", "to_out.0")),
-    *(Linear(f"attn.{name}", 1, 1) for name in ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")),
-    *(Linear(f"{name}.linear", 1, 6) for name in ("norm1", "norm1_context")),
-    *(Linear(f"{name}.net.0.proj", 1, 4) for name in ("ff", "ff_context")),
-    *(Linear(f"{name}.net.2", 4, 1) for name in ("ff", "ff_context")),
-)
-_SINGLE: tuple[Linear, ...] = (
-    *(Linear(f"attn.{name}", 1, 1) for name in ("to_q", "to_k", "to_v")),
-    Linear("norm.linear", 1, 3),
-    Linear("proj_mlp", 1, 4),
-    Linear("proj_out", 5, 1),
-)
-"""The linear layers of a block, in multiples of the width."""
-
-
-def shape(settings: RunSettings) -> Shape:
-    """Read from the transformer's files where they are on this computer, else FLUX.1's own."""
-    place, subfolder = sources.transformer_place(settings)
-    folder = Path(place)
-    own = replace(Shape(), guidance_embeds=settings.flavour.guidance_embeds)
-    if single_file.is_single_file(place):
-        given = single_file.config(single_file.pieces(folder), folder)
-    elif folder.is_dir():
-        given = _config(folder / (subfolder or "") / "config.json", place)
-    else:
-        return own
-    return replace(own, **{name: given[name] for name in Shape.__dataclass_fields__ if name in given})
-
-
-def _config(path: Path, place: str) -> dict[str, Any]:
-    try:
-        given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelMissing(f"'{place}' is not a whole FLUX.1 model: '{path}' cannot be read.") from error
-    return given
 
 
 @dataclass(frozen=True)
@@ -174,37 +69,76 @@ class Weights:
 def forecast(
     settings: RunSettings, index: DatasetIndex, machine: Reading, levers: Levers | None = None
 ) -> dict[str, Need]:
-    """The need of each phase, by its name; without `levers` with those that the settings ask for."""
+    """The need of each phase, by its name; without `levers` with those that the settings ask for. Corrected
+    by what was measured here, unless `machine` is another one.
+    """
+    return {one.phase: peaks.corrected(one) for one in estimates(settings, index, machine, levers)}
+
+
+def estimates(
+    settings: RunSettings, index: DatasetIndex, machine: Reading, levers: Levers | None = None
+) -> tuple[Estimate, ...]:
+    """Of every phase, from sizes alone."""
     sizes = shape(settings)
     levers = levers or asked(settings, sizes.blocks)
-    dtype_bytes = 4 if settings.model.mixed_precision == "no" else 2
-    held = _weights(settings, sizes, dtype_bytes)
-    weights, waiting = held.on_device(levers), held.off_device(levers)
-    trained = _adapter_gb(settings, sizes)
+    loads = _loads(settings, index, sizes, levers)
+    waiting = _weights(settings, sizes).off_device(levers)
+    every = (
+        machine.gpu_name or "processor",
+        f"{sizes.num_layers} + {sizes.num_single_layers} blocks of {sizes.width}",
+        settings.model.mixed_precision,
+    )
+    found = []
+    for phase, (kind, parts) in loads.items():
+        in_ram = waiting * (phase in ("load", "train"))
+        if machine.vram_total_gb is None:
+            vram, ram = Parts(0.0, 0.0), Parts(parts.lasting_gb + in_ram, parts.passing_gb + PROCESS_GB)
+        else:
+            vram, ram = (
+                Parts(parts.lasting_gb, parts.passing_gb + CUDA_GB),
+                Parts(in_ram, PROCESS_WITH_CUDA_GB),
+            )
+        found.append(Estimate(phase, (*every, *kind), vram, ram))
+    return tuple(found)
+
+
+def _loads(
+    settings: RunSettings, index: DatasetIndex, sizes: Shape, levers: Levers
+) -> dict[str, tuple[tuple[str, ...], Parts]]:
+    """By the names of the phases: what tells their kinds apart, and what lies on the device."""
+    memory, adapters = settings.memory, settings.adapter
+    weights, trained = _weights(settings, sizes).on_device(levers), _adapter_gb(settings, sizes)
     vae = _folder_gb(sources.vae_place(settings), "vae") or VAE_GB
     buckets = [[w * h for w, h in picture.bucket] for picture in index.pictures]
-    pixels = max(map(max, buckets), default=0)
     preview = max((w * h for w, h in _preview_sizes(settings, index)), default=0)
-    training = _activations_gb(settings, sizes, max(map(sum, buckets), default=0), levers)
-    tile = VAE_TILE_PX**2 if settings.memory.vae_enable_tiling else max(pixels, preview)
-    drawing = vae + _vae_gb(min(preview, tile), dtype_bytes) if preview else 0
-    encoded_at_once = 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
-    on_device = {
-        "text": _text_encoders_gb(settings, dtype_bytes, levers.text_by_layer),
-        "latents": vae + _vae_gb(min(pixels, tile) * encoded_at_once, dtype_bytes),
-        "load": weights,
-        "train": weights + trained + max(training, drawing),
-        "export": trained,
+    step = _activations_gb(settings, sizes, max(map(sum, buckets), default=0), levers)
+    drawing = vae + _vae_gb(settings, preview, 1) if preview else 0.0
+    encoding = _vae_gb(settings, max(map(max, buckets), default=0), _num_encoded_at_once(settings))
+    base = (memory.base_model_precision, memory.base_model_default_dtype)
+    step_kind = (
+        adapters.lora_type,
+        settings.optimization.optimizer,
+        settings.optimization.dynamo_backend,
+        settings.model.attention_mechanism,
+        "inputs wait" if levers.inputs_wait else "inputs stay",
+        "previews need most" if drawing > step else "steps need most",
+    )
+    text_kind = (memory.text_encoder_1_precision, memory.text_encoder_2_precision)
+    by_layer = "by layer" if levers.text_by_layer else "whole"
+    encoders = _text_encoders_gb(settings, levers.text_by_layer)
+    tiled = "tiled" if memory.vae_enable_tiling else "whole"
+    return {
+        "text": ((*text_kind, by_layer), Parts(encoders, 0.0)),
+        "latents": ((settings.model.vae_dtype, tiled), Parts(vae, encoding)),
+        "load": ((*base, memory.quantize_via), Parts(weights, 0.0)),
+        "train": ((*base, *step_kind), Parts(weights + trained, max(step, drawing))),
+        "export": ((adapters.lora_type,), Parts(trained, 0.0)),
     }
-    in_ram = {name: waiting * (name in ("load", "train")) for name in on_device}
-    if machine.vram_total_gb is None:
-        return {name: Need(0.0, PROCESS_GB + gb + in_ram[name]) for name, gb in on_device.items()}
-    return {name: Need(CUDA_GB + gb, PROCESS_WITH_CUDA_GB + in_ram[name]) for name, gb in on_device.items()}
 
 
-def _weights(settings: RunSettings, sizes: Shape, dtype_bytes: int) -> Weights:
+def _weights(settings: RunSettings, sizes: Shape) -> Weights:
     """What is quantized in the bytes of its precision, the rest in its own format."""
-    choice = settings.memory
+    choice, dtype_bytes = settings.memory, _dtype_bytes(settings)
     per_weight = precision(choice.base_model_precision).bytes_per_weight
     rest_bytes = 4 if per_weight and choice.base_model_default_dtype == "fp32" else dtype_bytes
     found = Weights({}, {"": 0.0})
@@ -237,8 +171,7 @@ def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, levers: Le
     picture with its references.
     """
     tokens = pixels / TOKEN_PX**2 + sources.num_text_tokens(settings)
-    dtype_bytes = 4 if settings.model.mixed_precision == "no" else 2
-    unit = settings.optimization.train_batch_size * tokens * sizes.width * dtype_bytes / GB
+    unit = settings.optimization.train_batch_size * tokens * sizes.width * _dtype_bytes(settings) / GB
     num_again = len(levers.checkpointed)
     kept = sizes.num_blocks - num_again
     at_the_end = sizes.blocks[-1] not in levers.checkpointed
@@ -250,13 +183,25 @@ def _preview_sizes(settings: RunSettings, index: DatasetIndex) -> list[tuple[int
     return [(one.width or 0, one.height or 0) for one in sources.previews(settings, index)]
 
 
-def _vae_gb(pixels: int, dtype_bytes: int) -> float:
-    return VAE_TENSORS * VAE_CHANNELS * pixels * dtype_bytes / GB
+def _num_encoded_at_once(settings: RunSettings) -> int:
+    return 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
 
 
-def _text_encoders_gb(settings: RunSettings, dtype_bytes: int, by_layer: bool) -> float:
+def _vae_gb(settings: RunSettings, pixels: int, num_pictures: int) -> float:
+    """What the VAE's work on so many pictures of `pixels` takes, or on their tiles."""
+    if settings.memory.vae_enable_tiling:
+        pixels = min(pixels, VAE_TILE_PX**2)
+    return VAE_TENSORS * VAE_CHANNELS * pixels * num_pictures * _dtype_bytes(settings) / GB
+
+
+def _dtype_bytes(settings: RunSettings) -> int:
+    return 4 if settings.model.mixed_precision == "no" else 2
+
+
+def _text_encoders_gb(settings: RunSettings, by_layer: bool) -> float:
     """Both at once, each in its own precision; their files have two bytes a parameter."""
     place, choice = sources.model_place(settings), settings.memory
+    dtype_bytes = _dtype_bytes(settings)
     precisions = (choice.text_encoder_1_precision, choice.text_encoder_2_precision)
     clip, t5 = (
         (_folder_gb(place, part) or usual_gb) / 2 * (precision(name).bytes_per_weight or dtype_bytes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tuner.dataset.index import DatasetIndex
 from tuner.files.run_folder import RunFolder
 from tuner.plan.levers import ALL_THERE, Levers
+from tuner.plan.peaks import FORECAST
 from tuner.settings.run import RunSettings
 
 
@@ -16,7 +17,7 @@ class Phase:
     """One stretch of the run in which at most one big model is loaded.
 
     `total` counts what the phase works through (captions, pictures, steps); `cached` how many of them are
-    there already.
+    there already. `whence` says how its need of memory is known: forecast, or measured here on a day.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Phase:
     cached: int = 0
     vram_gb: float = 0.0
     ram_gb: float = 0.0
+    whence: str = FORECAST
 
 
 @dataclass(frozen=True)

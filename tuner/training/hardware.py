@@ -11,6 +11,7 @@ import torch
 
 from tuner import machine
 from tuner.events import Emit, Warned
+from tuner.plan.memory import CONTEXT_GB
 from tuner.settings.run import RunSettings
 
 
@@ -21,9 +22,22 @@ class Hardware:
     device: torch.device
     dtype: torch.dtype
 
+    def reset_peak_vram(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
     def peak_vram_gb(self) -> float:
-        """The most that was reserved on the card so far; 0 without one."""
-        return torch.cuda.max_memory_reserved(self.device) / 1e9 if self.device.type == "cuda" else 0.0
+        """The most that was taken of the card since the reset; 0 without one."""
+        if self.device.type != "cuda":
+            return 0.0
+        return CONTEXT_GB + torch.cuda.max_memory_reserved(self.device) / machine.GB
+
+    def most_vram_gb(self) -> float:
+        """As much as this process can take of the card beside others at this moment; 0 without one."""
+        if self.device.type != "cuda":
+            return 0.0
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return CONTEXT_GB + (free + torch.cuda.memory_reserved(self.device)) / machine.GB
 
 
 def find_hardware(settings: RunSettings, emit: Emit) -> Hardware:

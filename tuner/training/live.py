@@ -10,20 +10,25 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from tuner.dataset.batches import batches_of
 from tuner.errors import OutOfVram, TunerError, told
 from tuner.events import CheckpointSaved, Emit, Evaluated, Warned
 from tuner.export.metadata import metadata
 from tuner.plan.phases import Plan
+from tuner.settings.run import RunSettings
 from tuner.training import checkpoints, previews
 from tuner.training.ahead import Ahead
-from tuner.training.ema import Ema
+from tuner.training.ema import Ema, EmaRules
 from tuner.training.evaluation import evaluate
-from tuner.training.feed import Feed, MicroBatch
+from tuner.training.feed import Caches, Feed, MicroBatch
 from tuner.training.hardware import Hardware, free_memory
 from tuner.training.loop import Rules
-from tuner.training.prepare import Prepared
+from tuner.training.meter import Meter
+from tuner.training.prepare import Prepared, prepare, seed
+from tuner.training.rules import feed_rules, rules
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +68,16 @@ class Live:
             ahead.of(step)
             yield from islice(batches, self.rules.accumulation)
 
-    def go_back(self) -> tuple[Path | None, int]:
-        """After a step of which nothing was learned: (the checkpoint of the step before, that step)."""
+    @property
+    def meter(self) -> Meter:
+        return Meter(self.plan, self.hardware, self.emit)
+
+    def go_back(self, undone: bool) -> tuple[Path | None, int]:
+        """(the checkpoint to go on from, its step), the beginning's where there is none: of the step before
+        where the present one is `undone`, with nothing learned of it; else the last one that was saved.
+        """
+        if not undone:
+            return (self.saved, self.saved_step) if self.saved else (None, self.plan.first_step)
         if self.done is None or self.done.step == self.plan.first_step:
             return self.plan.resume_from, self.plan.first_step
         checkpoints.restore_dice(self.resumable().dice, self.done.dice)
@@ -155,3 +168,38 @@ class Live:
         else:
             yield ("",), nullcontext()
             yield (previews.EMA,), self.ema.in_place()
+
+
+def start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
+    """Phase 3: everything loaded, and as its checkpoint says where the plan goes on from one."""
+    settings = plan.settings
+    torch.manual_seed(seed(settings))
+    prepared = prepare(settings, hardware, plan.levers)
+    feed = Feed(
+        batches=batches_of(plan.index, settings),
+        caches=caches,
+        entries={entry.id: entry for entry in plan.index.datasets},
+        rules=feed_rules(settings),
+        dice=torch.Generator().manual_seed(seed(settings) + 1),
+        device=hardware.device,
+        dtype=hardware.dtype,
+    )
+    numbers = rules(settings, plan.num_steps, prepared.guidance_embeds, hardware)
+    live = Live(plan, prepared, feed, numbers, hardware, emit, _ema(settings, prepared, hardware))
+    if plan.resume_from is not None:
+        live.resume(plan.resume_from)
+    return live
+
+
+def _ema(settings: RunSettings, prepared: Prepared, hardware: Hardware) -> Ema | None:
+    chosen = settings.optimization
+    if not chosen.use_ema:
+        return None
+    rules = EmaRules(
+        decay=chosen.ema_decay,
+        device=hardware.device if chosen.ema_on_card else torch.device("cpu"),
+        update_interval=chosen.ema_update_interval,
+        warmup_steps=chosen.ema_warmup_steps,
+        foreach=not chosen.ema_foreach_disable,
+    )
+    return Ema(prepared.trainee.parameters, rules)

@@ -12,7 +12,7 @@ from tuner.flux.tread import Routing
 from tuner.optimizers import catalog as optimizers
 from tuner.optimizers import options
 from tuner.plan.levers import ALL_THERE, Levers, asked
-from tuner.plan.memory import shape
+from tuner.plan.sizes import shape
 from tuner.settings.run import RunSettings
 from tuner.training import checkpointing, models
 from tuner.training.assistant import attach_assistant

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from tuner.dataset.batches import batches_of
 from tuner.errors import Advice, LossDiverged, OutOfVram
 from tuner.events import (
     Emit,
@@ -20,7 +19,6 @@ from tuner.events import (
     Paused,
     PhaseProgress,
     PhaseSkipped,
-    PhaseStarted,
     Resumed,
     RunFinished,
     RunStarted,
@@ -33,18 +31,15 @@ from tuner.plan import fitting, sources
 from tuner.plan.levers import words
 from tuner.plan.phases import Plan
 from tuner.plan.sizes import shape
-from tuner.settings.run import RunSettings
 from tuner.training.control import Control
 from tuner.training.due import checkpoint_due, evaluation_due, preview_due, preview_due_at_start, rolling_due
-from tuner.training.ema import Ema, EmaRules
 from tuner.training.encode import encode_pictures, encode_texts
 from tuner.training.exporting import Finished, export_adapter
-from tuner.training.feed import Caches, Feed, open_caches
+from tuner.training.feed import Caches, open_caches
 from tuner.training.hardware import Hardware, find_hardware, free_memory
-from tuner.training.live import Live
+from tuner.training.live import Live, start
 from tuner.training.loop import Step, StepTooLarge, train_steps
-from tuner.training.prepare import Prepared, prepare, seed
-from tuner.training.rules import feed_rules, rules
+from tuner.training.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +60,17 @@ def run(plan: Plan, emit: Emit, control: Control) -> None:
     for damaged in plan.damaged:
         shutil.rmtree(damaged, ignore_errors=True)
     hardware, caches = find_hardware(plan.settings, emit), open_caches(plan.settings)
-    _encode(plan, caches, hardware, emit)
+    _encode(plan, caches, Meter(plan, hardware, emit))
     if control.stop.is_set():
         emit(RunStopped(step=plan.first_step))
         return
     last = _train(plan, caches, hardware, emit, control)
     if last is None:
         return
-    emit(PhaseStarted(name="export"))
+    meter = Meter(plan, hardware, emit)
+    meter.begin("export")
     written = export_checkpoint(plan, last, plan.num_steps, emit)
+    meter.end("export")
     emit(RunFinished(step=plan.num_steps, path=str(written)))
 
 
@@ -100,26 +97,28 @@ def export_checkpoint(plan: Plan, checkpoint: Path, step: int, emit: Emit) -> Pa
     return report.path
 
 
-def _encode(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> None:
+def _encode(plan: Plan, caches: Caches, meter: Meter) -> None:
     """Phases 1 and 2, each skipped when the cache holds everything."""
+    hardware = meter.hardware
     texts, pictures = sources.texts(plan.settings, plan.index), plan.index.encoded
     missing_texts, missing_pictures = caches.missing_texts(texts), caches.missing_pictures(pictures)
     encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware, plan.levers.text_by_layer)
     encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware)
-    _follow("text", encoding_texts, len(texts), len(missing_texts), emit)
-    _follow("latents", encoding_pictures, len(pictures), len(missing_pictures), emit)
+    _follow("text", encoding_texts, len(texts), len(missing_texts), meter)
+    _follow("latents", encoding_pictures, len(pictures), len(missing_pictures), meter)
 
 
-def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, emit: Emit) -> None:
+def _follow(name: str, encoding: Iterator[int], total: int, num_missing: int, meter: Meter) -> None:
     """Runs an encoder, which loads its model at the first `next`; not at all where nothing is missing."""
     if not num_missing:
-        emit(PhaseSkipped(name=name, why=f"all {total} are encoded already"))
+        meter.emit(PhaseSkipped(name=name, why=f"all {total} are encoded already"))
         return
-    emit(PhaseStarted(name=name, total=total))
+    meter.begin(name, total)
     done = total - num_missing
     for number in encoding:
         done += number
-        emit(PhaseProgress(name=name, done=done))
+        meter.emit(PhaseProgress(name=name, done=done))
+    meter.end(name)
 
 
 def _train(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control) -> Path | None:
@@ -142,30 +141,31 @@ def _attempt(
     plan: Plan, caches: Caches, hardware: Hardware, emit: Emit, control: Control
 ) -> Path | Plan | None:
     """As `_train`, or the plan by which to go on."""
-    emit(PhaseStarted(name="load"))
-    live = None
+    meter, live, again = Meter(plan, hardware, emit), None, False
+    meter.begin("load")
     try:
-        live = _start(plan, caches, hardware, emit)
+        live = start(plan, caches, hardware, emit)
+        meter.end("load")
         return _train_with(live, control)
     except StepTooLarge as error:
+        again = True
         log.warning("Step %s did not fit the card.", error, exc_info=error)
     except torch.OutOfMemoryError as error:
-        if live is not None:
-            raise
-        log.warning("The model did not fit the card.", exc_info=error)
+        log.warning("The %s did not fit the card.", "update" if live else "model", exc_info=error)
     # Outside of the handlers, where the exception no longer holds on to the tensors of its frames.
-    return _with_less(plan, live, emit)
+    meter.ran_out("train" if live else "load")
+    begin_at = (plan.resume_from, plan.first_step) if live is None else live.go_back(again)
+    return _with_less(plan, *begin_at, emit)
 
 
-def _with_less(plan: Plan, live: Live | None, emit: Emit) -> Plan:
-    """The plan by which a run goes on that ran out of memory."""
+def _with_less(plan: Plan, resume_from: Path | None, step: int, emit: Emit) -> Plan:
+    """The plan by which a run goes on from a step that ran out of memory."""
     levers = fitting.lower(plan.settings, plan.levers)
     if levers is None:
         raise OutOfVram(
             "The card ran out of memory, and nothing more can be kept off it.",
             Advice("Train at 512 px, or with a smaller batch.", {"dataset.resolution": 512}),
         )
-    resume_from, step = (plan.resume_from, plan.first_step) if live is None else live.go_back()
     said = words(levers, shape(plan.settings).blocks)
     emit(
         Warned(
@@ -179,7 +179,7 @@ def _with_less(plan: Plan, live: Live | None, emit: Emit) -> Plan:
 def _train_with(live: Live, control: Control) -> Path | Plan | None:
     """Phase 4; as `_attempt`."""
     plan, hardware, emit = live.plan, live.hardware, live.emit
-    emit(PhaseStarted(name="train", total=plan.num_steps))
+    live.meter.begin("train", plan.num_steps)
     if evaluation_due(plan, plan.first_step):
         live.evaluate(plan.first_step)
     if preview_due_at_start(plan) and sources.previews(plan.settings, plan.index):
@@ -189,52 +189,22 @@ def _train_with(live: Live, control: Control) -> Path | Plan | None:
         live.follow(step.number)
         if evaluation_due(plan, step.number):
             live.evaluate(step.number)
-        if not _between_steps(live, step.number, control):
+        goes_on = _between_steps(live, step.number, control)
+        pauses = control.pause.is_set() and step.number < plan.num_steps
+        if (not goes_on or pauses) and _saw_all(plan, step.number):
+            live.meter.end("train")
+        if not goes_on:
             emit(RunStopped(step=step.number))
             return None
-        if control.pause.is_set() and step.number < plan.num_steps:
+        if pauses:
             return replace(live.plan, resume_from=live.save(step.number), first_step=step.number)
+    live.meter.end("train")
     return live.save(plan.num_steps)
 
 
-def _start(plan: Plan, caches: Caches, hardware: Hardware, emit: Emit) -> Live:
-    torch.manual_seed(seed(plan.settings))
-    prepared = prepare(plan.settings, hardware, plan.levers)
-    feed = Feed(
-        batches=batches_of(plan.index, plan.settings),
-        caches=caches,
-        entries={entry.id: entry for entry in plan.index.datasets},
-        rules=feed_rules(plan.settings),
-        dice=torch.Generator().manual_seed(seed(plan.settings) + 1),
-        device=hardware.device,
-        dtype=hardware.dtype,
-    )
-    live = Live(
-        plan,
-        prepared,
-        feed,
-        rules(plan.settings, plan.num_steps, prepared.guidance_embeds, hardware),
-        hardware,
-        emit,
-        _ema(plan.settings, prepared, hardware),
-    )
-    if plan.resume_from is not None:
-        live.resume(plan.resume_from)
-    return live
-
-
-def _ema(settings: RunSettings, prepared: Prepared, hardware: Hardware) -> Ema | None:
-    chosen = settings.optimization
-    if not chosen.use_ema:
-        return None
-    rules = EmaRules(
-        decay=chosen.ema_decay,
-        device=hardware.device if chosen.ema_on_card else torch.device("cpu"),
-        update_interval=chosen.ema_update_interval,
-        warmup_steps=chosen.ema_warmup_steps,
-        foreach=not chosen.ema_foreach_disable,
-    )
-    return Ema(prepared.trainee.parameters, rules)
+def _saw_all(plan: Plan, step: int) -> bool:
+    """Whether every picture had its turn since the first step, so that the largest did."""
+    return any(end <= step - plan.first_step for end in plan.epoch_ends)
 
 
 def _report(step: Step, hardware: Hardware, emit: Emit) -> None:

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import psutil
 
+_FORGET = Path("/proc/self/clear_refs")
+
+
+def forgets() -> bool:
+    """Whether the system lets a peak begin anew, which only Linux does."""
+    return os.access(_FORGET, os.W_OK)
+
 
 def reset_peak() -> int:
-    """What it has now; on Linux the peak begins anew from here."""
-    if sys.platform == "linux":
-        Path("/proc/self/clear_refs").write_text("5")
+    """What it has now; where the system `forgets`, the peak begins anew from here."""
+    if forgets():
+        _FORGET.write_text("5")
     return int(psutil.Process().memory_info().rss)
 
 
