@@ -11,7 +11,7 @@ from tests.ui.conftest import in_loop
 from tuner.files import changed
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.fields import Spec
-from tuner.settings.run import SECTIONS, RunSettings, specs
+from tuner.settings.run import SECTIONS, RunSettings, dataset_specs, specs
 from tuner.ui import form
 
 TREAD = {"routes": [{"selection_ratio": 0.5, "start_layer_idx": 2, "end_layer_idx": -2}]}
@@ -19,12 +19,13 @@ SETTINGS = RunSettings(datasets=(ImageDataset(id="a", instance_data_dir="there")
 
 
 def test_every_section_and_every_setting_has_its_place() -> None:
-    assert set(form.SECTIONS) == set(SECTIONS)
-    listed = [spec for section in form.SECTIONS for spec in form.section_specs(section)]
-    assert sorted(spec.path for spec in listed) == sorted(spec.path for spec in specs())
+    assert set(form.SECTIONS) == {*SECTIONS, "datasets"}
+    listed = [spec for section in form.SECTIONS for spec in form.section_specs(section, SETTINGS)]
+    assert len(listed) == len(specs()) + len(dataset_specs())
+    assert sorted(spec.path for spec in listed) == sorted(spec.path for spec in form.all_specs(SETTINGS))
 
 
-@pytest.mark.parametrize("spec", specs(), ids=lambda spec: spec.path)
+@pytest.mark.parametrize("spec", form.all_specs(SETTINGS), ids=lambda spec: spec.path)
 def test_a_setting_as_a_field(spec: Spec) -> None:
     field = form.field(spec, SETTINGS, SETTINGS)
     assert field.label == spec.label
@@ -50,10 +51,12 @@ def test_a_field_that_can_be_changed_is_open(spec: Spec) -> None:
         ("memory.gradient_checkpointing", False, False),
         ("objective.tread_config", json.dumps(TREAD), TREAD),
         ("objective.flow_cubic_schedule_weights", "[1, 0.5]", (1, 0.5)),
+        ("datasets.a.repeats", 3, 3),
+        ("datasets.a.instance_prompt", "sks", "sks"),
     ],
 )
 def test_what_the_user_types_becomes_a_setting(path, raw, value) -> None:
-    spec = next(s for s in specs() if s.path == path)
+    spec = next(s for s in form.all_specs(SETTINGS) if s.path == path)
     settings = changed(SETTINGS, form.change(spec, raw, SETTINGS))
     assert form.value_of(settings, spec) == value
     again = form.field(spec, settings, SETTINGS)
@@ -65,6 +68,31 @@ def test_what_differs_from_the_preset_is_marked_and_listed() -> None:
     spec = next(s for s in specs() if s.name == "lora_rank")
     assert form.field(spec, settings, SETTINGS).label == form.MARK + spec.label
     assert [s.name for s in form.differing(settings, SETTINGS)] == ["lora_rank"]
+
+
+def test_of_a_dataset_that_the_preset_does_not_have_the_default_counts() -> None:
+    spec = next(s for s in form.all_specs(SETTINGS) if s.name == "repeats")
+    assert form.value_of(RunSettings(), spec) == spec.default
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("learning rate", "optimization.learning_rate"),
+        ("lora_rank", "adapter.lora_rank"),
+        ("RANK", "adapter.lora_rank"),
+        ("trigger word", "datasets.a.instance_prompt"),
+        ("checkpointing_steps", "saving.checkpoint_step_interval"),
+    ],
+)
+def test_a_setting_is_found_by_its_words_or_its_key(words: str, first: str) -> None:
+    assert form.found(words, SETTINGS)[0].path == first
+
+
+def test_help_is_searched_too_and_every_word_must_be_there() -> None:
+    spec = next(s for s in specs() if s.name == "lora_dropout")
+    assert spec in form.found("overfitting", SETTINGS)
+    assert form.found("overfitting zebra", SETTINGS) == form.found("  ", SETTINGS) == ()
 
 
 def test_only_values_that_work_are_offered() -> None:
@@ -91,5 +119,9 @@ def test_a_field_reports_what_the_user_did() -> None:
         return blocks
 
     (event,) = in_loop(page).fns.values()
+    event.fn(SETTINGS.adapter.lora_rank)
+    assert heard == []
     event.fn(12)
-    assert heard == [("adapter.lora_rank", 12)]
+    event.fn(12)
+    event.fn(SETTINGS.adapter.lora_rank)
+    assert heard == [("adapter.lora_rank", 12), ("adapter.lora_rank", SETTINGS.adapter.lora_rank)]

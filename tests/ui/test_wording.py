@@ -21,11 +21,6 @@ def test_counts() -> None:
     assert wording.count(1500, "step") == "1,500 steps"
 
 
-def test_the_recipe_in_one_sentence() -> None:
-    said = wording.recipe_sentence(24, 1500, 1, 6600, 52.4)
-    assert said == "24 images × 62.5 passes = 1,500 steps, about 1 h 50 min, one file of about 52 MB"
-
-
 @pytest.mark.parametrize("state", wording.STATES)
 def test_every_state_has_its_headline(state) -> None:
     assert wording.headline(RunView(run="cat", state=state, step=3, num_steps=9)).endswith(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,30 @@ def load_all(folder: Path) -> Loaded:
             f"'{paths[databackend_json.NAME]}' is missing; it lists the folders with your pictures.",
             Advice("Put it there, or have it written by a preset."),
         )
+    return _checked(texts, paths, _not_read_notes(folder))
+
+
+def overlaid(settings: RunSettings, texts: Mapping[str, str]) -> Loaded:
+    """Settings of which some files, by their names, say something else; raises as `load_all` does."""
+    config = texts.get(config_json.NAME) or texts_of(settings)[config_json.NAME]
+    told = config_json.read(parse_json(config, dict, config_json.NAME), {})[0].values
+    values = config_json.flat(config_json.build(told))
+    known = (config_json.NAME, env_file.NAME, *KEYS)
+    usual = {name: name for name in known} | {_name(name, values): name for name in KEYS}
+    if strange := [name for name in texts if name not in usual]:
+        raise ConfigFileBroken(
+            f"'{strange[0]}' is none of the files of a recipe.", Advice(f"They are {', '.join(known)}.")
+        )
+    whole = texts_of(settings) | {usual[name]: text for name, text in texts.items()}
+    return _checked(whole, {name: Path(_name(name, values)) for name in whole}, [])
+
+
+def _checked(texts: Mapping[str, str], paths: Mapping[str, Path], more_notes: Iterable[str]) -> Loaded:
+    """Raises SettingsInvalid with all problems, by file and line."""
     five = read(texts, paths)
     unread = {problem.path for problem in five.problems}
     wrong = [*five.problems, *(problem for problem in problems(five.settings) if problem.path not in unread)]
-    notes = (*five.notes, *_library_note(five.settings, texts), *_not_read_notes(folder))
+    notes = (*five.notes, *_library_note(five.settings, texts), *more_notes)
     if wrong:
         raise SettingsInvalid(*(placed(problem, texts, paths) for problem in wrong), notes=notes)
     return Loaded(five.settings, notes)

@@ -98,8 +98,7 @@ class Draft:
         after = self._settings_of(preset)
         with self._lock:
             own = kept(self.settings, self.preset_settings, after) if self._is_begun else {}
-            is_named = self._is_begun and re.sub(r"-\d+$", "", self.name) != self.preset
-            name = self.name if is_named else self._free_name(preset)
+            name = self.name if self._is_begun and self._is_named else self._free_name(preset)
             files.save_all(files.changed(after, self._named(name) | own), self.folder)
             (self.folder / MARK).write_text(preset, encoding="utf-8")
             self._settings = None
@@ -119,6 +118,11 @@ class Draft:
         self._num_changes += 1
 
     @property
+    def _is_named(self) -> bool:
+        """By the user, rather than after the preset."""
+        return re.sub(r"-\d+$", "", self.name) != self.preset
+
+    @property
     def _is_begun(self) -> bool:
         return (self.folder / MARK).is_file()
 
@@ -135,6 +139,17 @@ class Draft:
         """The name of the next run."""
         return Path(self.settings.saving.output_dir).name
 
+    def suggest_name(self, name: str) -> None:
+        """A name for the run where the user gave it none; letters that no folder can have are left out."""
+        name = re.sub(r"[\\/:*?\"<>|\x00-\x1f]", "", name).strip(" .")
+        if name and not self._is_named:
+            self.rename(self._free_name(name))
+
+    def begin_next(self) -> None:
+        """Another LoRA by the same recipe: neither the name nor the trigger word of the last one."""
+        self.rename(self._free_name(self.preset))
+        self.use_trigger(self.preset_settings.trigger)
+
     def rename(self, name: str) -> None:
         self.change(self._named(checked(name)))
 
@@ -145,8 +160,9 @@ class Draft:
 
     def _free_name(self, wanted: str) -> str:
         """`practice`, then `practice-2` …"""
-        stem, number = re.sub(r"-\d+$", "", wanted), 1
-        while (self._root / "runs" / (name := stem if number == 1 else f"{stem}-{number}")).exists():
+        stem, name, number = re.sub(r"-\d+$", "", wanted), wanted, 1
+        while (self._root / "runs" / name).exists():
+            name = stem if number == 1 else f"{stem}-{number}"
             number += 1
         return name
 

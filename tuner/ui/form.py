@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import gradio as gr
 
 from tuner.settings.fields import Spec
 from tuner.settings.page import effect
-from tuner.settings.run import RunSettings, specs
+from tuner.settings.run import RunSettings, dataset_specs, specs
 
 Edited = Callable[[Spec, object], Any]
 """Called with a setting and what the user made of it."""
@@ -22,21 +23,55 @@ SECTIONS = {
     "adapter": "Adapter (the LoRA itself)",
     "optimization": "Learning",
     "objective": "Objective (what is learned from noise)",
-    "dataset": "Pictures",
+    "datasets": "Pictures: where they lie, their captions",
+    "dataset": "Pictures: size, caches, for all",
     "sampling": "Sample pictures",
     "memory": "Memory",
     "saving": "Saving",
 }
 
 
-def section_specs(section: str) -> tuple[Spec, ...]:
-    """The settings of one section, those that most people need first."""
+def section_specs(section: str, settings: RunSettings) -> tuple[Spec, ...]:
+    """The settings of one section, those that most people need first; "datasets" has them once a dataset."""
     order = ("basic", "advanced", "expert")
-    return tuple(sorted((s for s in specs() if s.section == section), key=lambda s: order.index(s.level)))
+    return tuple(
+        sorted(
+            (s for s in all_specs(settings) if s.section.partition(".")[0] == section),
+            key=lambda s: order.index(s.level),
+        )
+    )
+
+
+def all_specs(settings: RunSettings) -> tuple[Spec, ...]:
+    """Those for all pictures, and those of each dataset, whose section is `datasets.<id>`."""
+    each = (replace(s, section=f"datasets.{one.id}") for one in settings.datasets for s in dataset_specs())
+    return (*specs(), *each)
 
 
 def value_of(settings: RunSettings, spec: Spec) -> Any:
-    return getattr(getattr(settings, spec.section), spec.name)
+    """That of a dataset that is not there is the default."""
+    if not spec.section.startswith("datasets."):
+        return getattr(getattr(settings, spec.section), spec.name)
+    owner = [one for one in settings.datasets if f"datasets.{one.id}" == spec.section]
+    return getattr(owner[0], spec.name) if owner else spec.default
+
+
+def found(words: str, settings: RunSettings) -> tuple[Spec, ...]:
+    """The settings in whose label, key, older keys or help all of these words stand, the best match first."""
+    wanted = words.lower().replace("_", " ").split()
+    if not wanted:
+        return ()
+    hits = [(place, s) for s in all_specs(settings) if (place := _place(s, wanted)) is not None]
+    return tuple(s for _, s in sorted(hits, key=lambda hit: hit[0]))
+
+
+def _place(spec: Spec, wanted: Sequence[str]) -> int | None:
+    """0 where label or key hold all words, 1 where they stand anywhere, None where one is missing."""
+    near = " ".join([spec.label, *spec.keys]).lower().replace("_", " ")
+    everything = f"{near} {spec.help.lower()}"
+    if not all(word in everything for word in wanted):
+        return None
+    return 0 if all(word in near for word in wanted) else 1
 
 
 def differing(settings: RunSettings, preset: RunSettings) -> tuple[Spec, ...]:
@@ -54,10 +89,15 @@ def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Any:
     label = spec.label if value == value_of(preset, spec) else MARK + spec.label
     fixed = spec.built is not None and len(spec.built) < 2
     help_ = f"{spec.help} ({spec.name})" + (f" {effect(spec)}" if fixed or spec.moot else "")
-    common: dict[str, Any] = {"label": label, "info": help_, "interactive": not fixed}
-    if spec.kind == "bool":
+    common: dict[str, Any] = {
+        "label": label,
+        "info": help_,
+        "interactive": not fixed,
+        "elem_classes": "kept",
+    }
+    if spec.kind == "bool" and spec.default is not None:
         return gr.Checkbox(value=bool(value), **common)
-    if spec.choices:
+    if spec.choices or spec.kind == "bool":
         return gr.Dropdown(_choices(spec, value), value=value, filterable=False, **common)
     if spec.kind in ("int", "float") and spec.default is not None:
         return gr.Number(value=value, **common)
@@ -66,13 +106,16 @@ def field(spec: Spec, settings: RunSettings, preset: RunSettings) -> Any:
 
 def _choices(spec: Spec, value: object) -> list[tuple[str, Any]]:
     """The values that work, and the present one whatever it is."""
-    works = [choice for choice in spec.choices if spec.built is None or choice in spec.built]
+    all_ = spec.choices or (True, False)
+    works = [choice for choice in all_ if spec.built is None or choice in spec.built]
     unset = [None] if spec.default is None else []
     known = [*unset, *works]
     return [(_word(choice), choice) for choice in (known if value in known else [*known, value])]
 
 
 def _word(choice: object) -> str:
+    if isinstance(choice, bool):
+        return "yes" if choice else "no"
     return "(not set)" if choice is None else str(choice)
 
 
@@ -91,11 +134,21 @@ def left(field: Any) -> Callable[..., Any]:
 
 
 def listen(one: Any, spec: Spec, edited: Edited, outputs: list[Any]) -> None:
-    """Report what the user does to a field, and only that: values set by the server report nothing."""
+    """Report what the user does to a field, and only that: neither what the server sets, nor that a field was
+    left as it was, perhaps while another tab has changed it.
+    """
+    last = [one.value]
+
+    def heard(raw: object) -> Any:
+        if raw == last[0]:
+            return gr.skip()
+        last[0] = raw
+        return edited(spec, raw)
+
     triggers = [one.input] if isinstance(one, gr.Checkbox | gr.Dropdown) else [one.blur, one.submit]
     gr.on(
         triggers,
-        lambda raw: edited(spec, raw),
+        heard,
         inputs=one,
         outputs=outputs,
         show_progress="hidden",

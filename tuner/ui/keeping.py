@@ -32,7 +32,8 @@ def _pictures(settings: RunSettings, before: RunSettings, after: RunSettings) ->
     of a preset's own folder only the words count.
     """
     if _folders(settings) != _folders(before):
-        return {"datasets": tuple(replace(one, **dict.fromkeys(SIZES)) for one in settings.datasets)}
+        unset: dict[str, Any] = dict.fromkeys(SIZES)
+        return {"datasets": tuple(replace(one, **unset) for one in settings.datasets)}
     old, new = ({one.id: one for one in recipe.datasets} for recipe in (before, after))
     return {
         f"datasets.{one.id}.{name}": getattr(one, name)

@@ -22,6 +22,14 @@ ACT = """element.addEventListener('click', async (event) => {
 `<button data-copy="words">` copies the words.
 """
 
+KEEP = """document.addEventListener('input', (event) => {
+  const field = event.target;
+  if (!field.closest('.kept')) return;
+  clearTimeout(field.keeping);
+  field.keeping = setTimeout(() => field.dispatchEvent(new FocusEvent('blur')), 1000);
+});"""
+"""Fields of the class `kept` say that they were left as soon as nothing was typed for a second."""
+
 
 def region(name: str, *, acts: bool = False, value: str = "", script: str | None = None) -> gr.HTML:
     """A part of the page that is filled with finished HTML; with `acts` its buttons are heard. `script` runs

@@ -19,6 +19,7 @@ TABS = {
 }
 
 NO_CARD = "no NVIDIA card"
+ANOTHER = "New LoRA"
 NO_RUN = "No run yet. Choose pictures and a recipe, then press Start training."
 NO_SAMPLES = "Sample pictures appear here, the untrained model first."
 NO_CHECKPOINT = "There is nothing to export yet: the run has not saved a checkpoint."
@@ -63,6 +64,12 @@ LOOKING = "The pictures are being looked at."
 NO_PICTURES = "No pictures yet: drop some, or name their folder. Twenty good ones are enough for a person."
 PICK = "Choose a picture to see and change its caption."
 CAPTION_HELP = "What is to be seen, as you would ask for it. Each line is a caption of its own."
+CAPTION_SOURCES = {
+    "textfile": "",
+    "instanceprompt": "All pictures are called by the trigger word alone. Type a caption, and each picture "
+    "gets a text file of its own.",
+}
+"""What is said of captions that can be typed, by where they come from."""
 NO_CAPTION_FILES = "Its caption does not come from a text file, so it cannot be changed here."
 CAPTIONER_HELP = "A folder with its files, or this name to download it (0.5 GB)."
 INSTRUCTION_HELP = "Or in your own words; what it was not taught it may answer poorly."
@@ -134,6 +141,7 @@ FITS = {"fits": ("ok", "fits"), "tight": ("warn", "tight"), "no": ("bad", "will 
 """How a preset suits this computer: the look, and the words."""
 
 FINDINGS = {"ok": "good", "warn": "note", "bad": "mend"}
+
 
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `1 h 50 min`."""

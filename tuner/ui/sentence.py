@@ -1,0 +1,53 @@
+"""What a recipe comes to, in one sentence with the user's own numbers, or why it cannot start."""
+
+from __future__ import annotations
+
+from tuner.errors import TunerError
+from tuner.machine import Reading
+from tuner.plan.phases import Plan
+from tuner.settings.run import RunSettings
+from tuner.ui import dials, markup, wording
+from tuner.ui import recipe_words as words
+from tuner.ui.desk import Desk
+from tuner.ui.looking import StillLooking
+
+
+def sentence(desk: Desk) -> str:
+    """Pictures, passes, steps, time, memory and files, with the notes of the plan; or the problem."""
+    try:
+        plan = desk.draft.plan()
+    except StillLooking as error:
+        return markup.sentence(error)
+    except TunerError as error:
+        return markup.problem(error)
+    seconds = desk.seconds(plan.num_steps - plan.first_step)
+    said = words.sentence(
+        len(plan.index.pictures),
+        plan.num_steps,
+        dials.batch(plan.settings),
+        None if seconds is None else (seconds, words.AS_EARLIER),
+        peak(plan, desk.computer),
+        (num_files(plan.settings, plan.num_steps), desk.draft.file_mb()),
+    )
+    notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
+    onward = f" {wording.goes_on(plan.first_step)}" if plan.first_step else ""
+    return markup.sentence(f"{said}.{onward}") + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def peak(plan: Plan, computer: Reading) -> tuple[float, float, str, str]:
+    """The most that a phase takes, and all that there is, in GB: of the card, or of the computer where there
+    is none; how it is known.
+    """
+    if computer.vram_total_gb is None:
+        most = max(plan.phases, key=lambda phase: phase.ram_gb)
+        return most.ram_gb, computer.ram_total_gb, "RAM", most.whence
+    most = max(plan.phases, key=lambda phase: phase.vram_gb)
+    return most.vram_gb, computer.vram_total_gb, "VRAM", most.whence
+
+
+def num_files(settings: RunSettings, num_steps: int) -> int:
+    """The checkpoints that are there in the end, each of which can become a LoRA's file."""
+    saving = settings.saving
+    every = saving.checkpoint_step_interval or num_steps
+    made = -(-num_steps // every)
+    return min(made, saving.checkpoints_total_limit or made)
