@@ -68,7 +68,7 @@ def _open(root: Path, port: int | None, browser: bool) -> None:
     from tuner.ui import layout
 
     session = Session(root)
-    address = layout.serve(layout.build(session), port)
+    address = layout.serve(session, port)
     gc.freeze()
     gc.enable()
     say(f"FluxTuner: {address}")

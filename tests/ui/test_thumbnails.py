@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
-from tuner.ui.pictures import Shown
-from tuner.ui.thumbnails import THUMBNAIL_PX, thumbnail
+from tuner.ui.thumbnails import THUMBNAIL_PX, Shown, Thumbnails, thumbnail
 
 
 @pytest.fixture
@@ -32,3 +33,18 @@ def test_what_is_cut_off_is_darker(tmp_path, picture) -> None:
     with Image.open(thumbnail(cut, tmp_path)) as opened:
         grey = opened.convert("L")
         assert grey.getpixel((5, 100)) < grey.getpixel((256, 100)) < grey.getpixel((85, 100))
+
+
+def test_only_pictures_that_were_shown_are_served(tmp_path, picture) -> None:
+    """Small copies, under an address that changes with what they show."""
+    small = Thumbnails(tmp_path / "thumbnails")
+    page = TestClient(Starlette(routes=[small.route]))
+    assert page.get("/thumbnails/abc.webp").status_code == 404
+    address = small.address(picture)
+    answer = page.get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+    assert "immutable" in answer.headers["cache-control"]
+    for other in ("/thumbnails/..%2Fwide.png", "/thumbnails/wide.png", "/thumbnails/"):
+        assert page.get(other).status_code == 404
+    picture.path.unlink()
+    assert page.get(address).status_code == 404

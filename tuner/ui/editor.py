@@ -10,12 +10,13 @@ from tuner.dataset import caption_files, undo
 from tuner.settings.request import FLORENCE, INSTRUCTIONS, CaptionRequest
 from tuner.ui import markup, pictures, wording
 from tuner.ui.desk import Desk
-from tuner.ui.pictures import Shown
-from tuner.ui.thumbnails import thumbnail
+from tuner.ui.thumbnails import Shown
 
 
 class Editor(NamedTuple):
-    """`picked` is the path of the picture that this browser tab edits; `ended` counts finished captioners."""
+    """`picked` is the path of the picture that this browser tab edits; `ended` counts what went on beside the
+    page and is done: captioners, and looks at many pictures.
+    """
 
     picked: gr.Textbox
     about: gr.HTML
@@ -90,7 +91,7 @@ def _captioner(small: dict[str, Any]) -> dict[str, Any]:
         parts["write"] = gr.Button("Caption the empty ones", **small)
         parts["stop"] = gr.Button("Stop captioning", interactive=False, **small)
     parts["progress"] = markup.region("captioning")
-    parts["ended"] = gr.Textbox("0", visible="hidden", label="Captioners that ended")
+    parts["ended"] = gr.Textbox("0.0", visible="hidden", label="Work that ended")
     return parts
 
 
@@ -106,24 +107,18 @@ def empty() -> list[Any]:
 
 
 def _shown(desk: Desk, one: Shown) -> list[Any]:
-    own = pictures.has_caption_file(desk, one)
-    text = caption_files.text_of(one.path).strip() if own else one.caption
+    source = pictures.captioned_by(desk, one)
+    text = caption_files.text_of(one.path).strip() if source == pictures.FILES else one.caption
     state = "" if one.used else " (left out)"
-    small = markup.picture(thumbnail(one, desk.thumbnails), one.path.name)
+    small = f'<img src="{desk.small.address(one)}" alt="{markup.text(one.path.name)}">'
     about = f'<p class="picked">{markup.text(one.path.name)}{state}</p>{small}'
     taken_back = gr.update(value="Take it back" if one.is_chosen else "Leave out", interactive=True)
     return [
         str(one.path),
-        about if own else about + markup.quiet(wording.NO_CAPTION_FILES),
-        gr.update(value=text, interactive=own),
+        about + markup.quiet(wording.CAPTION_SOURCES.get(source, wording.NO_CAPTION_FILES)),
+        gr.update(value=text, interactive=source in wording.CAPTION_SOURCES),
         taken_back,
     ]
-
-
-def pick(desk: Desk, number: int) -> list[Any]:
-    """The values of `Editor.one` for a picture of the gallery, by its place."""
-    found = pictures.shown(desk)
-    return _shown(desk, found[number]) if 0 <= number < len(found) else empty()
 
 
 def turn(desk: Desk, path: str, by: int) -> list[Any]:
@@ -157,7 +152,7 @@ def progress(desk: Desk) -> list[Any]:
         _progress(desk),
         gr.update(interactive=not at.going),
         gr.update(interactive=can_stop),
-        str(at.num_ended),
+        f"{at.num_ended}.{desk.draft.num_looks}",
     ]
 
 

@@ -13,13 +13,12 @@ import gradio as gr
 from tuner.dataset import doctor, mending
 from tuner.dataset.doctor import Finding
 from tuner.errors import TunerError
-from tuner.ui import editor, form, markup, pictures, wording
+from tuner.ui import editor, form, gallery, markup, pictures, wording
 from tuner.ui.acting import Acting
 from tuner.ui.desk import Desk
-from tuner.ui.pictures import Shown
-from tuner.ui.thumbnails import thumbnail
+from tuner.ui.looking import StillLooking
+from tuner.ui.sentence import sentence
 
-MAX_PICTURES = 100
 MAX_FINDINGS = 200
 
 
@@ -33,7 +32,10 @@ class ImagesTab(NamedTuple):
     trigger: gr.Textbox
     look: gr.Button
     summary: gr.HTML
-    gallery: gr.Gallery
+    looking: gr.HTML
+    ready: gr.HTML
+    start: gr.Button
+    gallery: gr.HTML
     editor: editor.Editor
     findings: gr.HTML
 
@@ -45,7 +47,17 @@ class ImagesTab(NamedTuple):
     @property
     def found(self) -> list[Any]:
         """What `found` fills: nothing that the user may be typing into."""
-        return [self.summary, self.gallery, self.findings, self.editor.undo]
+        return [self.summary, self.ready, self.start, self.gallery, self.findings, self.editor.undo]
+
+    @property
+    def quick(self) -> list[Any]:
+        """What `progress` fills."""
+        return [self.looking, *self.editor.quick]
+
+    @property
+    def typed(self) -> list[Any]:
+        """What `take_typed` takes."""
+        return [self.folder, self.trigger, self.editor.picked, self.editor.caption]
 
 
 def build() -> ImagesTab:
@@ -59,26 +71,23 @@ def build() -> ImagesTab:
         with gr.Column(scale=3, min_width=260):
             folder = gr.Textbox(label="Folder with pictures", info=wording.FOLDER_HELP, **waiting)
             trigger = gr.Textbox(label="Trigger word", info=wording.TRIGGER_HELP, **waiting)
-    look = gr.Button("Look again", size="sm", scale=0, min_width=140)
-    summary = markup.region("summary")
+            look = gr.Button("Look again", size="sm", scale=0, min_width=140)
+    summary, looking = markup.region("summary"), markup.region("looking")
+    with gr.Row(elem_id="ready-row"):
+        ready = markup.region("ready")
+        start = gr.Button("Start training", variant="primary", scale=0, min_width=200, interactive=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            gallery = gr.Gallery(
-                label="Pictures",
-                columns=4,
-                height="auto",
-                object_fit="contain",
-                interactive=False,
-                allow_preview=False,
-                elem_id="pictures",
-            )
+            shown = markup.region("pictures", acts=True)
         with gr.Column(scale=2, min_width=280):
             edited = editor.build()
     findings = markup.region("findings", acts=True)
-    return ImagesTab(seen, drop, arrived, folder, trigger, look, summary, gallery, edited, findings)
+    return ImagesTab(
+        seen, drop, arrived, folder, trigger, look, summary, looking, ready, start, shown, edited, findings
+    )
 
 
-def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any) -> None:
+def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> None:
     """`opened` is the event that this tab is opened."""
     one, look = tab.editor, partial(act.slowly, tab.gallery)
     changed = [*tab.shown, *one.one]
@@ -88,7 +97,7 @@ def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any) -> None:
     look(form.left(tab.trigger), partial(use_trigger, desk), tab.trigger, tab.shown)
     look(tab.drop.upload, partial(take_in, desk), tab.drop, [tab.drop, tab.arrived, *tab.shown])
     look(one.ended.change, partial(captioned, desk), [tab.seen, one.picked], [tab.seen, *tab.found, *one.one])
-    act.picked(tab.gallery.select, partial(editor.pick, desk), one.one)
+    act.word(tab.gallery.click, partial(editor.show, desk), one.one)
     act.on(one.previous.click, lambda path: editor.turn(desk, path, -1), one.picked, one.one)
     act.on(one.following.click, lambda path: editor.turn(desk, path, 1), one.picked, one.one)
     act.on(form.left(one.caption), partial(save, desk), [one.picked, one.caption], tab.found)
@@ -98,6 +107,7 @@ def tie(tab: ImagesTab, desk: Desk, act: Acting, opened: Any) -> None:
     act.on(one.undo.click, partial(undo, desk), one.picked, changed)
     act.on(one.write.click, partial(editor.write_captions, desk), one.asked)
     act.on(one.stop.click, desk.captioning.stop)
+    look(tab.start.click, partial(start, desk), tab.typed, [tabs, *tab.shown])
     act.word(tab.findings.click, lambda word: mend(desk, word), tab.shown)
 
 
@@ -110,14 +120,57 @@ def show(desk: Desk) -> list[Any]:
 
 def found(desk: Desk) -> list[Any]:
     """The values of `ImagesTab.found`."""
-    undoing = editor.undo_button(desk)
+    undoing, cannot = editor.undo_button(desk), gr.update(interactive=False)
     try:
-        gallery = pictures.shown(desk)[:MAX_PICTURES]
+        tiles = pictures.shown(desk)
         told = desk.draft.findings()
+    except StillLooking:
+        return [markup.sentence(wording.LOOKING), "", cannot, "", "", undoing]
     except TunerError as error:
-        return [markup.problem(error), [], "", undoing]
-    shown = [(str(thumbnail(one, desk.thumbnails)), _title(one, told)) for one in gallery]
-    return [summary(desk), shown, findings(told), undoing]
+        said = markup.sentence(wording.NO_PICTURES) if pictures.are_to_come(desk) else markup.problem(error)
+        return [said, "", cannot, "", "", undoing]
+    shown = gallery.tiles(tiles, told, desk.small)
+    return [summary(desk), *ready(desk), shown, findings(told), undoing]
+
+
+def ready(desk: Desk) -> list[Any]:
+    """What a run with these pictures comes to, and whether it can start."""
+    try:
+        desk.draft.plan()
+    except TunerError:
+        return ["", gr.update(interactive=False)]
+    return [sentence(desk), gr.update(interactive=True)]
+
+
+def progress(desk: Desk) -> list[Any]:
+    """The values of `ImagesTab.quick`."""
+    done, total = desk.draft.looking.progress or (0, 0)
+    looking = markup.bar(wording.LOOKING, done, total, wording.looked_at(done, total)) if total else ""
+    said = markup.quiet(wording.looked_at(done, total)) if total else ""
+    return [said + looking, *editor.progress(desk)]
+
+
+def start(desk: Desk, *typed: str) -> list[Any]:
+    """With the recipe as it is."""
+    take_typed(desk, *typed)
+    desk.start()
+    return [gr.Tabs(selected="train"), *show(desk)]
+
+
+def begin_next(desk: Desk) -> list[Any]:
+    """This tab for the pictures of another LoRA."""
+    pictures.begin_next(desk)
+    return [gr.Tabs(selected="images"), *show(desk), *editor.empty()]
+
+
+def take_typed(desk: Desk, folder: str, trigger: str, path: str, caption: str) -> None:
+    """Carry over what was typed; a click elsewhere may come in before the word that a field was left."""
+    if folder.strip() != desk.draft.pictures_folder:
+        pictures.use_folder(desk, folder.strip())
+    if trigger.strip() != desk.draft.settings.trigger:
+        desk.draft.use_trigger(trigger.strip())
+    if path and caption.strip():
+        editor.save(desk, path, caption)
 
 
 def refresh(desk: Desk, seen: str) -> Any:
@@ -184,7 +237,7 @@ def use_folder(desk: Desk, folder: str) -> Any:
     """Learn from another folder; nothing happens where it is the same one."""
     if folder.strip() == desk.draft.pictures_folder:
         return gr.skip()
-    desk.draft.use_folder(folder.strip())
+    pictures.use_folder(desk, folder.strip())
     return show(desk)
 
 
@@ -202,12 +255,11 @@ def summary(desk: Desk) -> str:
     left_out = [one for each in scanned for one in each.left_out]
     buckets = len({(one.dataset, one.aspect_bucket) for one in used})
     said = wording.images_sentence(len(used), len(used), buckets, len(left_out))
-    more = f" The first {MAX_PICTURES} are shown." if len(used) > MAX_PICTURES else ""
     try:
         desk.draft.index()
     except TunerError as error:
         return markup.problem(error)
-    return markup.sentence(f"{said}.{more}")
+    return markup.sentence(f"{said}.")
 
 
 def findings(found: Sequence[Finding]) -> str:
@@ -240,9 +292,3 @@ def _button(one: Finding) -> str:
         return ""
     label = mending.FIXES[one.fix].label
     return markup.button(f"{one.fix}:{one.file}", label, said=f"{label}: {Path(one.file).name}")
-
-
-def _title(one: Shown, told: Sequence[Finding]) -> str:
-    """The caption, behind what is wrong with the picture."""
-    kinds = dict.fromkeys(each.kind for each in told if each.file == str(one.path))
-    return " ".join([*(f"[{kind}]" for kind in kinds), one.caption])

@@ -17,7 +17,6 @@ from starlette.middleware import Middleware
 
 from tuner.session import Session
 from tuner.ui import (
-    editor,
     images_tab,
     markup,
     readings,
@@ -46,6 +45,7 @@ class Sidebar(NamedTuple):
     pause: gr.Button
     stop: gr.Button
     notice: gr.HTML
+    another: gr.Button
 
 
 class Page(NamedTuple):
@@ -68,7 +68,7 @@ class Page(NamedTuple):
     def quick(self) -> list[Any]:
         """What `tick` fills."""
         sidebar = [self.sidebar.strip, self.sidebar.pause, self.sidebar.stop]
-        return [self.seen, *sidebar, self.trouble, *self.train.quick, *self.images.editor.quick]
+        return [self.seen, *sidebar, self.trouble, *self.train.quick, *self.images.quick]
 
     @property
     def slow(self) -> list[Any]:
@@ -78,15 +78,18 @@ class Page(NamedTuple):
         return [*live, train.samples, *self.results]
 
 
-def build(session: Session) -> gr.Blocks:
-    """The whole page over one session; `serve` shows it."""
-    desk = Desk(session)
+def build(desk: Desk) -> gr.Blocks:
+    """The whole page; `serve` shows it."""
     gr.set_static_paths([desk.thumbnails])
     with gr.Blocks(title=wording.TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         page = _components(desk)
         _live(blocks, page, desk)
         act = Acting(desk, lambda: tick(desk, ""), page.quick)
-        images_tab.tie(page.images, desk, act, page.tab["images"].select)
+        images_tab.tie(page.images, desk, act, page.tab["images"].select, page.tabs)
+        images = [page.tabs, *page.images.shown, *page.images.editor.one]
+        act.on(page.sidebar.another.click, partial(images_tab.begin_next, desk), None, images)
+        looked = page.images.editor.ended.change
+        act.on(looked, lambda: recipe_tab.outlook(desk), None, page.recipe.outlook)
         recipe_tab.tie(page.recipe, desk, act, page.tab["recipe"].select, page.tabs)
         answered = act.word(page.trouble.click, partial(_answer, desk), page.recipe.shown)
         look = guarded(desk, partial(images_tab.refresh, desk))
@@ -96,9 +99,12 @@ def build(session: Session) -> gr.Blocks:
     return blocks
 
 
-def serve(blocks: gr.Blocks, port: int | None = None) -> str:
-    """Serve the page on this computer alone; returns its address. Without a port: a free one from 7860."""
-    _, address, _ = blocks.launch(
+def serve(session: Session, port: int | None = None) -> str:
+    """Serve the page over one session, on this computer alone; returns its address. Without a port: a free
+    one from 7860.
+    """
+    desk = Desk(session)
+    _, address, _ = build(desk).launch(
         server_name=HOST,
         server_port=port,
         prevent_thread_lock=True,
@@ -110,7 +116,10 @@ def serve(blocks: gr.Blocks, port: int | None = None) -> str:
         run_history=False,
         enable_monitoring=False,
         max_file_size="8gb",
-        app_kwargs={"middleware": [Middleware(Fence, hosts=[HOST, "localhost"])]},
+        app_kwargs={
+            "middleware": [Middleware(Fence, hosts=[HOST, "localhost"])],
+            "routes": [desk.small.route],
+        },
     )
     return str(address).rstrip("/")
 
@@ -143,9 +152,10 @@ def _sidebar() -> Sidebar:
         with gr.Row():
             pause = gr.Button("Pause", size="sm", interactive=False, min_width=80)
             stop = gr.Button("Stop", size="sm", variant="stop", interactive=False, min_width=80)
+        another = gr.Button(wording.ANOTHER, size="sm", elem_id="another")
         gauges = markup.region("gauges")
         notice = markup.region("notice", value=readings.SWITCH, script=NOTICE.read_text(encoding="utf-8"))
-    return Sidebar(gauges, strip, pause, stop, notice)
+    return Sidebar(gauges, strip, pause, stop, notice, another)
 
 
 def tick(desk: Desk, seen: str) -> Any:
@@ -155,7 +165,7 @@ def tick(desk: Desk, seen: str) -> Any:
         return gr.skip()
     run = train_tab.quick(desk)
     pause = gr.update(value="Resume" if view.state == "paused" else "Pause", **run[-1])
-    return [stamp, readings.strip(view), pause, run[-1], card(desk), *run, *editor.progress(desk)]
+    return [stamp, readings.strip(view), pause, run[-1], card(desk), *run, *images_tab.progress(desk)]
 
 
 def slow_tick(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from tuner.dataset import arrivals, caption_files, mending, undo
@@ -15,24 +15,11 @@ from tuner.dataset.undo import Undone
 from tuner.errors import Advice, TunerError
 from tuner.settings.request import CaptionRequest
 from tuner.ui.desk import Desk
+from tuner.ui.thumbnails import Shown
 
+FILES, TRIGGER_ALONE = "textfile", "instanceprompt"
 SHOWN_THOUGH_LEFT_OUT = ("caption", "chosen")
 """The user can bring these in with a click or some words."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture of the gallery; one that is not `used` has no caption, or was left out by the user, which
-    `is_chosen` says.
-    """
-
-    path: Path
-    dataset: str
-    content: str
-    caption: str
-    box: tuple[float, float, float, float] | None = None
-    used: bool = True
-    is_chosen: bool = False
 
 
 def shown(desk: Desk) -> list[Shown]:
@@ -52,6 +39,16 @@ def _unused(one: LeftOut) -> Shown:
     return Shown(one.path, one.dataset, one.content, "", used=False, is_chosen=one.kind == "chosen")
 
 
+def are_to_come(desk: Desk) -> bool:
+    """Whether the recipe still has the folder that its preset proposes, or one that was begun for it, and
+    there is nothing in it.
+    """
+    folder, proposed = Path(desk.draft.pictures_folder), desk.draft.preset_settings.active_datasets[0]
+    if _is_dropped(desk, folder):
+        return not any(folder.rglob("*.*"))
+    return str(folder) == proposed.instance_data_dir and not folder.is_dir()
+
+
 def picked(desk: Desk, path: str) -> Shown:
     """The picture of the gallery that the page means; what it sends is not trusted."""
     for one in shown(desk):
@@ -60,16 +57,31 @@ def picked(desk: Desk, path: str) -> Shown:
     raise TunerError("That picture is no longer there.", Advice("Press Look again."))
 
 
-def has_caption_file(desk: Desk, one: Shown) -> bool:
-    return _scanned(desk, one.dataset).rules.captions.strategy == "textfile"
+def captioned_by(desk: Desk, one: Shown) -> str:
+    """What its caption is taken from: `textfile`, `instanceprompt` ..."""
+    return _scanned(desk, one.dataset).rules.captions.strategy
 
 
 def save_caption(desk: Desk, one: Shown, text: str) -> bool:
-    """False where it says so already; an emptied caption leaves the picture out."""
+    """False where it says so already; an emptied caption leaves the picture out. Where all pictures share the
+    trigger word, each of them gets a file of its own.
+    """
+    if captioned_by(desk, one) == TRIGGER_ALONE:
+        return text.strip() != one.caption and _write_all(desk, {one.path: text})
     caption_files.editable([_scanned(desk, one.dataset)])
     if text.strip() == caption_files.text_of(one.path).strip():
         return False
     caption_files.write(undo.begin(desk.undo_folder, f"caption of {one.path.name}"), one.path, text)
+    desk.draft.look_again()
+    return True
+
+
+def _write_all(desk: Desk, texts: Mapping[Path, str]) -> bool:
+    """A caption file beside each picture: these texts, and what the others are called so far."""
+    step = undo.begin(desk.undo_folder, "captions of their own")
+    for one in shown(desk):
+        caption_files.write(step, one.path, texts.get(one.path, one.caption))
+    desk.draft.caption_by(FILES)
     desk.draft.look_again()
     return True
 
@@ -120,30 +132,68 @@ def replace(desk: Desk, find: str, by: str) -> int:
 
 def take_back(desk: Desk) -> Undone:
     undone = undo.undo(desk.undo_folder)
+    _caption_as_there_is(desk)
     desk.draft.look_again()
     return undone
 
 
 def take_in(desk: Desk, files: Sequence[Path]) -> Taken:
-    """Into the folder of dropped pictures that the recipe uses, else into a new one, which it then uses."""
-    folder = Path(desk.draft.pictures_folder).absolute()
-    is_own = folder.parent == desk.inbox.absolute()
-    if not is_own:
-        names = (desk.draft.name if n == 1 else f"{desk.draft.name}-{n}" for n in range(1, 10_000))
-        folder = next(path for name in names if not (path := desk.inbox / name).exists())
+    """Into the folder of dropped pictures that the recipe uses, else into a new one, which it then uses; that
+    and the run are called after a ZIP that is dropped alone.
+    """
+    folder = Path(desk.draft.pictures_folder)
+    is_new = not _is_dropped(desk, folder) or are_to_come(desk)
+    if is_new:
+        if len(files) == 1 and files[0].suffix.lower() == ".zip":
+            desk.draft.suggest_name(files[0].stem)
+        folder = _fresh(desk)
     taken = arrivals.take(files, folder)
     if not taken.pictures and not taken.captions:
         return taken
-    if not is_own:
+    if is_new:
         desk.draft.use_folder(str(folder))
-    if taken.captions:
-        desk.draft.caption_by("textfile")
+    if taken.captions or is_new:
+        _caption_as_there_is(desk)
     desk.draft.look_again()
     return taken
 
 
+def use_folder(desk: Desk, folder: str) -> None:
+    """Learn from a folder in its place."""
+    desk.draft.use_folder(folder)
+    if Path(folder).is_dir():
+        desk.draft.suggest_name(Path(folder).name)
+        _caption_as_there_is(desk)
+
+
+def begin_next(desk: Desk) -> None:
+    """Another LoRA by the same recipe, of pictures that are to come."""
+    desk.draft.begin_next()
+    desk.draft.use_folder(str(_fresh(desk)))
+
+
+def _fresh(desk: Desk) -> Path:
+    """A folder that is not there yet, named after the run."""
+    name = desk.draft.name
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(path for each in names if not (path := desk.inbox / each).exists())
+
+
+def _is_dropped(desk: Desk, folder: Path) -> bool:
+    return folder.absolute().parent == desk.inbox.absolute()
+
+
+def _caption_as_there_is(desk: Desk) -> None:
+    """Pictures without any caption file are called by the trigger word alone."""
+    if desk.draft.settings.active_datasets[0].caption_strategy in (FILES, TRIGGER_ALONE):
+        has_files = any(Path(desk.draft.pictures_folder).rglob("*.txt"))
+        desk.draft.caption_by(FILES if has_files else TRIGGER_ALONE)
+
+
 def caption(desk: Desk, request: CaptionRequest, every: bool) -> None:
     """Lets a model write captions in the background."""
+    if desk.draft.settings.active_datasets[0].caption_strategy == TRIGGER_ALONE:
+        desk.draft.caption_by(FILES)
     pictures = caption_files.editable(desk.draft.scanned())
     desk.captioning.start(desk.session.caption(pictures, request, every))
 

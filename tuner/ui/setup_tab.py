@@ -110,13 +110,18 @@ def headings(desk: Desk, models: Models) -> list[Any]:
     if desk.walking is not None:
         done = [state for state, _ in states[:LAST]]
         desk.walking = next((n for n in range(desk.walking, LAST) if not done[n]), LAST)
-    labels = [wording.step(title, *state) for title, state in zip(wording.STEPS, states, strict=True)]
+    labels = [_label(title, *state) for title, state in zip(wording.STEPS, states, strict=True)]
     welcome = "" if desk.walking is None else markup.sentence(wording.WELCOME)
     walks = [gr.update(visible=number == desk.walking) for number in range(len(labels))]
     if desk.walking is None:
         return [welcome, *(gr.update(label=label) for label in labels), *walks]
     steps = (gr.update(label=label, open=number == desk.walking) for number, label in enumerate(labels))
     return [welcome, *steps, *walks]
+
+
+def _label(title: str, done: bool, state: str) -> str:
+    """`✓ ComfyUI: found (ComfyUI portable)`; a step that needs the user has no tick."""
+    return f"✓ {title}: {state}" if done else f"● {title}: {state} (needs you)"
 
 
 def go_on(desk: Desk, models: Models, number: int) -> list[Any]:
