@@ -29,7 +29,7 @@ def _evicted(plain: nn.Module) -> tuple[nn.Module, Modulation]:
     layers = {path: module for path, module in transformer.named_modules() if is_modulation(path)}
     for path, layer in layers.items():
         parent, _, name = path.rpartition(".")
-        setattr(transformer.get_submodule(parent), name, Row(layer.out_features))
+        setattr(transformer.get_submodule(parent), name, Row(layer.in_features, layer.out_features))
     return transformer, Modulation(transformer, layers.__getitem__, torch.device("cpu"))
 
 
@@ -92,18 +92,13 @@ def test_adapter_gradients_are_those_of_the_plain_model(checkpointing: bool) -> 
         predict_velocity(transformer, *_inputs()).square().sum().backward()
         gradients.append([weight.grad for weight in adapter.parameters()])
     for ours, theirs in zip(*gradients, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
+        assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
 def test_a_quarter_of_flux_leaves_the_card() -> None:
     with torch.device("meta"):
         transformer = FluxTransformer2DModel(guidance_embeds=True)
-    total = sum(weight.numel() for weight in transformer.parameters())
-    modulation = sum(
-        weight.numel()
-        for path, module in transformer.named_modules()
-        if is_modulation(path)
-        for weight in module.parameters()
-    )
+        evicted, _ = _evicted(transformer)
+    total, resident = (sum(w.numel() for w in one.parameters()) for one in (transformer, evicted))
     assert total == pytest.approx(11.90e9, rel=0.001)
-    assert modulation / total > 0.27
+    assert resident <= 0.75 * total

@@ -96,13 +96,15 @@ def test_a_number_of_blocks_is_that_number(tmp_path: Path) -> None:
     assert off.checkpointed == off.streamed
 
 
-@pytest.mark.parametrize(
-    "change", [{"flux_lora_target": "ai-toolkit"}, {"assistant_lora_path": "some/assistant"}]
-)
-def test_what_acts_on_modulation_keeps_it_on_the_card(tmp_path: Path, change: dict[str, str]) -> None:
-    assert not chosen(tmp_path, 6.0, **change).evicts
+def test_what_trains_modulation_keeps_it_on_the_card(tmp_path: Path) -> None:
+    assert not chosen(tmp_path, 6.0, flux_lora_target="ai-toolkit").evicts
     with pytest.raises(SettingsInvalid, match="acts on modulation layers"):
-        chosen(tmp_path, 6.0, modulation_eviction="always", **change)
+        chosen(tmp_path, 6.0, modulation_eviction="always", flux_lora_target="ai-toolkit")
+
+
+def test_an_assistant_leaves_it_free_to_go(tmp_path: Path) -> None:
+    """It acts on the outputs of layers, also on those that come from a table."""
+    assert chosen(tmp_path, 6.0, assistant_lora_path="some/assistant").evicts
 
 
 def test_text_encoders_come_layer_by_layer_to_a_small_card(tmp_path: Path) -> None:

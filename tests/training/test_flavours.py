@@ -21,6 +21,7 @@ from tuner.events import Event, Exported, SampleReady, StepDone, Warned
 from tuner.files.run_folder import ADAPTER_FILE
 from tuner.flux import kontext, tread
 from tuner.flux.catalog import FLAVOURS, Flavour
+from tuner.flux.targets import is_modulation
 from tuner.flux.tread import draw_kept
 from tuner.settings.dataset import ImageDataset
 from tuner.settings.run import RunSettings
@@ -48,12 +49,12 @@ def references(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def assistant(flux_without_guidance: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA file on every query and single output of the tiny FLUX."""
+    """A LoRA file on every query, single output and modulation layer of the tiny FLUX."""
     model = FluxTransformer2DModel.from_pretrained(flux_without_guidance, subfolder="transformer")
     dice = torch.Generator().manual_seed(9)
     tensors = {}
     for name, layer in model.named_modules():
-        if name.endswith(("to_q", "proj_out")):
+        if name.endswith(("to_q", "proj_out")) or is_modulation(name):
             down, up = (layer.in_features, 2), (2, layer.out_features)
             tensors[f"transformer.{name}.lora_A.weight"] = (
                 0.1 * torch.randn(down, generator=dice).T.contiguous()
@@ -133,6 +134,43 @@ def test_a_flavour_trains(row: Flavour, made: Made) -> None:
     said = _run(made(row))
     assert len(_losses(said)) == 3 and all(map(math.isfinite, _losses(said)))
     assert any(tensor.any() for key, tensor in _exported(said).items() if "lora_up" in key or "lora_B" in key)
+
+
+SAVING: tuple[dict[str, Any], ...] = (
+    {"enable_group_offload": True},
+    {"modulation_eviction": "always"},
+    {"musubi_blocks_to_swap": 3, "modulation_eviction": "always", "gradient_checkpointing": True},
+)
+
+
+@pytest.mark.parametrize("memory", SAVING, ids=lambda memory: "+".join(memory))
+def test_the_assistant_acts_alike_whatever_is_kept_off_the_card(
+    memory: dict[str, Any], made: Made, tmp_path: Path
+) -> None:
+    """In training, and in previews with a strength of their own; the picture is the same but for rounding."""
+    schnell = made(
+        _named("schnell"),
+        adapter={"assistant_lora_inference_strength": 0.5},
+        sampling={"validation_disable": False},
+        dataset={"cache_dir": str(tmp_path / "cache")},
+    )
+    plain = _run(_in(schnell, tmp_path / "plain"))
+    saving = _run(_in(_with(schnell, memory=memory), tmp_path / "saving"))
+    without = _with(schnell, adapter={"disable_assistant_lora": True})
+    assert _losses(saving) == pytest.approx(_losses(plain), rel=1e-5)
+    assert _losses(plain) != pytest.approx(_losses(_run(_in(without, tmp_path / "without"))), rel=1e-3)
+    for ours, theirs in zip(_pictures(saving), _pictures(plain), strict=True):
+        assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) <= 1
+
+
+def _pictures(said: list[Event]) -> list[bytes]:
+    found = []
+    for one in said:
+        if isinstance(one, SampleReady):
+            with Image.open(one.path) as picture:
+                found.append(picture.convert("RGB").tobytes())
+    assert found
+    return found
 
 
 @pytest.mark.parametrize("row", [row for row in FLAVOURS if row.needs], ids=lambda row: row.name)

@@ -73,7 +73,7 @@ def transformer(
     place = place or plain(dtype, device)
     for path, layer in list(linears(model)):
         if evicts_modulation and is_modulation(path):
-            model.set_submodule(path, Row(layer.out_features))
+            model.set_submodule(path, Row(layer.in_features, layer.out_features))
             continue
         made = stored(path) if stored else None
         if made is None:

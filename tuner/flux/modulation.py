@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 
 class Row(nn.Module):
-    """Stands where a modulation layer stood: gives its outputs for the rows of the present forward pass."""
+    """Stands where a modulation layer stood: gives its outputs for the rows of the present forward pass. What
+    acts on the outputs of layers, as an assistant LoRA does, acts on it too.
+    """
 
-    def __init__(self, num_out: int) -> None:
+    def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.num_out = num_out
+        self.in_features, self.out_features = in_features, out_features
         self.present: Tensor | None = None
 
     def forward(self, _: Tensor) -> Tensor:
@@ -61,12 +63,12 @@ class Modulation:
         """
         keys = _keys(timesteps, guidance, pooled)
         conditioning = nn.functional.silu(self._conditioning(timesteps, guidance, pooled))
-        width = sum(row.num_out for row in self._rows.values())
+        width = sum(row.out_features for row in self._rows.values())
         table = torch.empty(len(keys), width, pin_memory=self._device.type == "cuda", dtype=pooled.dtype)
         start = 0
         for path, row in self._rows.items():
-            table[:, start : start + row.num_out] = self._layer(path)(conditioning)
-            start += row.num_out
+            table[:, start : start + row.out_features] = self._layer(path)(conditioning)
+            start += row.out_features
         self._keys, self._table = keys, table
 
     def prepare_for(self, passes: Iterable[Asked], autocast: torch.dtype | None) -> None:
@@ -106,9 +108,8 @@ class Modulation:
             found = torch.arange(len(inputs[0]))
         assert self._table is not None
         present = self._table[found].to(self._device, non_blocking=True)
-        for row, piece in zip(
-            self._rows.values(), present.split([r.num_out for r in self._rows.values()], dim=1), strict=True
-        ):
+        widths = [row.out_features for row in self._rows.values()]
+        for row, piece in zip(self._rows.values(), present.split(widths, dim=1), strict=True):
             row.present = piece
 
     def _find(self, keys: Tensor) -> Tensor | None:

@@ -12,7 +12,7 @@ from tuner.dataset.index import DatasetIndex
 from tuner.errors import Problem, SettingsInvalid
 from tuner.flux.targets import is_modulation
 from tuner.machine import Reading
-from tuner.plan import adapter, sources
+from tuner.plan import adapter
 from tuner.plan.levers import Levers, asked, spread
 from tuner.plan.memory import forecast
 from tuner.plan.sizes import shape
@@ -112,11 +112,9 @@ def may_stream(settings: RunSettings) -> bool:
 
 
 def may_evict(settings: RunSettings) -> bool:
-    """Neither what is trained nor an assistant, whose file is not read here, sits on modulation layers."""
+    """Nothing that is trained sits on modulation layers."""
     trained = adapter.trained(settings, shape(settings).linears())
-    return sources.assistant_place(settings) is None and not any(
-        is_modulation(one.linear.path) for one in trained
-    )
+    return not any(is_modulation(one.linear.path) for one in trained)
 
 
 def smallest_change(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Mapping[str, Any] | None:
@@ -157,7 +155,7 @@ def _refuse_eviction(settings: RunSettings) -> None:
             f"memory.{key}",
             key,
             "always",
-            f"'{key}' is 'always', but the adapter or the assistant LoRA acts on modulation layers, so these "
+            f"'{key}' is 'always', but the adapter acts on modulation layers, so these "
             "must stay on the card.",
             {f"memory.{key}": "auto"},
         )
