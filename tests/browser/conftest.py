@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.house import ROOT
 from tuner.install import browser as chromium
@@ -156,7 +156,24 @@ def go(page: Page, tab: str) -> None:
     page.get_by_role("tab", name=tab, exact=True).click()
 
 
-def screenshot(page: Page, name: str) -> None:
-    """Into the folder that SCREENS names (docs, for the README), else nowhere."""
-    if folder := os.environ.get("SCREENS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
+def exact(page: Page, label: str) -> Locator:
+    """A field of the Recipe's exact numbers, whose fold is opened."""
+    field = page.get_by_label(label, exact=True)
+    if not field.is_visible():
+        page.get_by_role("button", name="Exact numbers").click()
+    return field
+
+
+def screenshot(page: Page, name: str, whole: bool = False) -> None:
+    """Into the folder that SCREENS names, else nowhere; `whole` grows the window to what it shows, so that
+    what sticks to the window stands where a user sees it.
+    """
+    folder, size = os.environ.get("SCREENS"), page.viewport_size
+    if not folder or not size:
+        return
+    if whole:
+        height = page.evaluate("document.querySelector('.gradio-container').scrollHeight")
+        page.set_viewport_size({**size, "height": max(height, 600)})
+        page.wait_for_timeout(500)
+    page.screenshot(path=Path(folder) / f"{name}.png")
+    page.set_viewport_size(size)
