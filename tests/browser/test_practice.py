@@ -11,7 +11,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ENDED, go, screenshot, start_app
+from tests.browser.conftest import ENDED, exact, go, screenshot, start_app
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ def test_from_the_first_page_to_a_file(app, visit) -> None:
     expect(page.get_by_role("button", name="Practice")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_text(re.compile(r"10 images × \d+ passes = \d+ steps of 4 images"))).to_be_visible()
     if STEPS:
-        page.get_by_label("How long").fill(str(STEPS))
+        exact(page, "Number of steps").fill(str(STEPS))
     page.get_by_role("button", name="Start training").click()
 
     expect(page.get_by_role("tab", name="Train", exact=True)).to_have_attribute("aria-selected", "true")
@@ -59,7 +59,7 @@ def test_from_the_first_page_to_a_file(app, visit) -> None:
 
     go(page, "Results")
     expect(page.locator("#slider img")).to_have_count(2)
-    page.get_by_role("button", name="Export for ComfyUI").click()
+    page.get_by_role("button", name="Send to ComfyUI").click()
     expect(page.locator("#exported")).to_contain_text("Your LoRA is ready.")
     expect(page.locator("#exported")).to_contain_text("sks")
     with page.expect_download() as download:

@@ -56,9 +56,8 @@ def build() -> ResultsTab:
             made = _export()
     strip = markup.region("strengths")
     contact = markup.region("contact", acts=True)
-    with gr.Row(equal_height=True):
-        prompted = gr.Textbox(label="Try a prompt", info=wording.TRY_HELP, max_lines=3, scale=4)
-        trying = gr.Button("Draw it", interactive=False, scale=1, min_width=100)
+    prompted = gr.Textbox("", label="Try a prompt", info=wording.TRY_HELP, max_lines=3)
+    trying = gr.Button("Draw it", size="sm", interactive=False)
     tried = markup.region("tried")
     dropped = gr.UploadButton(wording.OPEN_EXPORT, file_types=[".safetensors"], size="sm")
     return ResultsTab(
@@ -106,7 +105,7 @@ def _export() -> dict[str, Any]:
             0.0, 2.0, 1.0, step=0.05, label="Strength", info=wording.STRENGTH_HELP, interactive=True
         )
         mean = gr.Checkbox(label="Running mean (EMA)", info=wording.MEAN_HELP, visible=False)
-        folder = gr.Textbox(label="ComfyUI folder", info=wording.SEND_HELP, placeholder="found by itself")
+        folder = gr.Textbox("", label="ComfyUI folder", info=wording.SEND_HELP, placeholder="found by itself")
         draw = gr.Checkbox(label="Draw it in ComfyUI too", info=wording.DRAW_HELP)
     with gr.Row():
         compare = gr.Button("Compare strengths", size="sm", interactive=False, min_width=110)
