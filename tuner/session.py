@@ -28,6 +28,7 @@ from tuner.files import choice, env_file, from_export, journal
 from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE, RunFolder, step_of
 from tuner.plan import make
 from tuner.plan.phases import Plan
+from tuner.plan.rehearsal import rehearsed
 from tuner.settings.request import CaptionRequest, SampleRequest
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
@@ -56,12 +57,18 @@ def prepare(config_dir: Path, resume: bool = True, reading: machine.Reading | No
     return replace(plan, notes=(*loaded.notes, *plan.notes))
 
 
-def read_run(run: Path) -> RunView:
-    """The view of a run that nobody executes now, from its journal; broken lines are among its warnings."""
+BRIEF_STEPS = 100
+
+
+def read_run(run: Path, brief: bool = False) -> RunView:
+    """The view of a run that nobody executes now, from its journal; broken lines are among its warnings.
+
+    In a `brief` one the curve and what is smoothed know the last `BRIEF_STEPS` alone.
+    """
     path = RunFolder(run).events
     if not path.is_file():
         raise RunMissing(f"'{run}' holds no run: there is no {path.name} in it.")
-    events, warnings = journal.read(path)
+    events, warnings = journal.read(path, BRIEF_STEPS if brief else None)
     return interrupted(from_events([*events, *warnings]))
 
 
@@ -141,6 +148,22 @@ class Session:
             threading.Thread(
                 target=self._execute, args=(plan, self._control), name="run", daemon=True
             ).start()
+
+    @property
+    def rehearsal(self) -> RunFolder:
+        """Where a rehearsal takes place; the next one replaces it."""
+        return RunFolder(self.root / ".tmp" / "rehearsal")
+
+    def rehearse(self, config_dir: Path) -> RunFolder:
+        """As `start`, but for two steps alone, with checkpoint and samples; returns the folder it is in, whose
+        journal tells what the run will take. What is encoded for it is the real run's.
+        """
+        self._refuse_beside_a_run("a rehearsal")
+        settings = files.load_all(files.config_folder(config_dir)).settings
+        shutil.rmtree(self.rehearsal.path, ignore_errors=True)
+        files.save_all(rehearsed(settings, self.rehearsal.path), self.rehearsal.config)
+        self.start(self.rehearsal.config)
+        return self.rehearsal
 
     def stop(self) -> None:
         """Ask the run to finish its step, save a checkpoint and end."""

@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import ENDED, go, start_app
-from tests.browser.test_page import start, stop
+from tests.browser.made import begin
+from tests.browser.test_page import stop
 from tests.house import ROOT
 
 pytestmark = pytest.mark.browser
@@ -113,7 +114,7 @@ def test_another_name_of_this_computer_is_answered(app) -> None:
 
 def test_nothing_but_pictures_and_exports_is_served(app, visit, tmp_path) -> None:
     page = visit(app.address)
-    start(page, "served", 10)
+    begin(app, page, "served", 10)
     expect(page.locator("#strip")).to_contain_text("Finished")
     run = app.root / "runs" / "served"
     picture, export = next(run.glob("validation_images/*.png")), next(run.glob("exports/*.safetensors"))
@@ -146,7 +147,7 @@ def test_nothing_but_pictures_and_exports_is_served(app, visit, tmp_path) -> Non
 
 def test_a_real_page_of_another_origin_gets_nothing(app, visit, elsewhere, browser) -> None:
     page = visit(app.address)
-    start(page, "watched", 3000)
+    begin(app, page, "watched", 3000)
     page.get_by_role("button", name="Sample now").click()
     expect(page.locator("#samples img").first).to_be_visible()
     picture = page.locator("#samples img").first.get_attribute("src")

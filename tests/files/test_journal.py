@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.events import RunFailed, RunStarted, StepDone
+from tuner.events import RunFailed, RunStarted, RunStopped, StepDone
 from tuner.files import journal
 
 EVENTS = (
@@ -59,3 +59,15 @@ def test_any_damaged_line_is_left_out(tmp_path, line):
     events, warnings = journal.read(path)
     assert events == list(EVENTS)
     assert len(warnings) == 1
+
+
+def test_a_brief_reading_leaves_out_all_but_the_last_steps(tmp_path):
+    path = tmp_path / "events.jsonl"
+    steps = [StepDone(step=n, loss=1, lr=1, grad_norm=1, seconds=1) for n in range(1, 51)]
+    said = [RunStarted(run="cat", phases=(), num_steps=50), *steps[:25], RunStopped(step=25), *steps[25:]]
+    with journal.open_end(path) as file:
+        for event in said:
+            journal.append(file, event)
+    assert journal.read(path, 10)[0] == [said[0], said[26], *steps[40:]]
+    assert journal.read(path, 100)[0] == said
+    assert journal.read(path, 0)[0] == [said[0], said[26]]

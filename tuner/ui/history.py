@@ -1,5 +1,5 @@
-"""Earlier runs: their views, each read again only when its journal has changed, their last sample made small,
-and how fast they went.
+"""Earlier runs: their views in brief, each read again only when its journal has changed, their last sample
+made small, and how fast they went.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class History:
         self._loads: dict[Path, tuple[int, object]] = {}
 
     def view(self, run: Path) -> RunView:
-        """The view of a run that nobody executes now; that of no run where it was never started."""
+        """The view, in brief, of a run that nobody executes now; that of no run where it was never started."""
         if not RunFolder(run).events.is_file():
             return RunView(run=run.name)
         changed = RunFolder(run).events.stat().st_mtime_ns
         if run not in self._views or self._views[run][0] != changed:
-            self._views[run] = (changed, read_run(run))
+            self._views[run] = (changed, read_run(run, brief=True))
         return self._views[run][1]
 
     def pace(self, settings: RunSettings, runs: Iterable[Path]) -> float | None:
