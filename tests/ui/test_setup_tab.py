@@ -46,13 +46,16 @@ def test_the_first_step_that_is_not_done_is_open(desk, monkeypatch) -> None:
     assert headings(desk)[1] == [None] * 3
     desk.walking = 0
     labels, opened = headings(desk)
-    assert labels[0] == "● Your computer: 1 thing to mend (needs you)" and opened == [True, False, False]
+    assert labels[0] == "● 1. Your computer: 1 thing to mend (needs you)" and opened == [True, False, False]
     base_model.take(desk, "black-forest-labs/FLUX.1-dev", "dev")
     setup_tab.go_on(desk, Models(), 0)
     assert headings(desk)[1] == [False, True, False]
     base_model.take_practice(desk)
     labels, opened = headings(desk)
-    assert labels[1:] == ["✓ Base model: the practice model", "✓ ComfyUI: none found; training works without"]
+    assert labels[1:] == [
+        "✓ 2. Base model: the practice model",
+        "✓ 3. ComfyUI: none found; training works without",
+    ]
     assert opened == [False, False, True]
     there, welcome, *rest = setup_tab.go_on(desk, Models(), 2)
     assert there.selected == "images" and desk.walking is None and welcome == ""

@@ -75,7 +75,7 @@ def build() -> ImagesTab:
     summary, looking = markup.region("summary"), markup.region("looking")
     with gr.Row(elem_id="ready-row"):
         ready = markup.region("ready")
-        start = gr.Button("Start training", variant="primary", scale=0, min_width=200, interactive=False)
+        start = gr.Button(wording.START, variant="primary", scale=0, elem_id="train-here", **waiting)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             shown = markup.region("pictures", acts=True)

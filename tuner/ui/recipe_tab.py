@@ -11,7 +11,7 @@ import gradio as gr
 
 from tuner.dataset.index import Picture
 from tuner.errors import TunerError
-from tuner.ui import dials, expert, form, markup, preset_cards, prompts_part, shelf, wording
+from tuner.ui import dials, expert, form, markup, preset_cards, prompts_part, rehearsing, shelf, wording
 from tuner.ui import recipe_words as words
 from tuner.ui.acting import Acting
 from tuner.ui.desk import Desk
@@ -41,6 +41,9 @@ class RecipeTab(NamedTuple):
     sentence: gr.HTML
     start: gr.Button
     enqueue: gr.Button
+    rehearse: gr.Button
+    rehearsal: gr.HTML
+    known: gr.Textbox
     prompts: PromptsPart
     expert: Expert
 
@@ -58,6 +61,11 @@ class RecipeTab(NamedTuple):
     def outlook(self) -> list[Any]:
         """What `outlook` fills: nothing that the user may be typing into."""
         return [self.seen, self.sentence, *self.dials, self.prompts.kind, self.expert.differs]
+
+    @property
+    def quick(self) -> list[Any]:
+        """What `quick` fills, every second."""
+        return [self.rehearsal, self.rehearse, self.known]
 
     @property
     def sections(self) -> tuple[gr.Accordion, ...]:
@@ -78,6 +86,8 @@ def build(desk: Desk) -> RecipeTab:
             for one in DIALS
         )
     sentence = markup.region("sentence")
+    rehearsal = markup.region("rehearsal", acts=True)
+    known = gr.Textbox(visible="hidden", label="Rehearsed")
     with gr.Row(equal_height=True):
         name = gr.Textbox(
             label="Name of this run",
@@ -88,8 +98,9 @@ def build(desk: Desk) -> RecipeTab:
             elem_classes="kept",
         )
         start = gr.Button(
-            "Start training", variant="primary", size="lg", scale=3, elem_id="start", interactive=False
+            wording.START, variant="primary", size="lg", scale=3, elem_id="start", interactive=False
         )
+        rehearse = gr.Button("Rehearse", size="lg", scale=1, min_width=140, interactive=False)
         enqueue = gr.Button("Add to queue", size="lg", scale=1, min_width=140, interactive=False)
     prompts = prompts_part.build()
     with gr.Accordion(words.EXACT_TITLE, open=False, elem_id="exact"), gr.Row():
@@ -98,7 +109,9 @@ def build(desk: Desk) -> RecipeTab:
             for label, info in words.EXACT
         )
     built = expert.build(desk, outlook, [seen, sentence, *turned, prompts.kind])
-    return RecipeTab(seen, cards, name, turned, exact, sentence, start, enqueue, prompts, built)
+    return RecipeTab(
+        seen, cards, name, turned, exact, sentence, start, enqueue, rehearse, rehearsal, known, prompts, built
+    )
 
 
 def tie(tab: RecipeTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> None:
@@ -122,6 +135,9 @@ def tie(tab: RecipeTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> 
     )
     act.on(tab.enqueue.click, partial(enqueue, desk), tab.fields, tab.shown)
     act.slowly(tab.sentence, tab.start.click, partial(start, desk), tab.fields, [tabs, *tab.shown])
+    act.slowly(tab.sentence, tab.rehearse.click, partial(rehearse, desk), tab.fields, tab.shown)
+    act.word(tab.rehearsal.click, lambda _: desk.stop())
+    act.on(tab.known.change, partial(look_again, desk), tab.seen, tab.outlook[1:])
     expert.tie(tab.expert, desk, act, show, tab.shown)
 
 
@@ -231,6 +247,25 @@ def start(desk: Desk, *fields: Any) -> list[Any]:
     take(desk, dict(zip(FIELDS, fields, strict=True)))
     desk.start()
     return [gr.Tabs(selected="train"), *show(desk)]
+
+
+def rehearse(desk: Desk, *fields: Any) -> list[Any]:
+    """Two steps of what this browser tab shows."""
+    take(desk, dict(zip(FIELDS, fields, strict=True)))
+    rehearsing.start(desk)
+    return show(desk)
+
+
+def quick(desk: Desk) -> list[Any]:
+    """The values of `RecipeTab.quick`: how a rehearsal goes, and what is known in its end."""
+    going = rehearsing.is_going(desk)
+    button = gr.update(interactive=not desk.session.running)
+    return [rehearsing.progress(desk), button, gr.skip() if going else desk.draft.stamp]
+
+
+def look_again(desk: Desk, seen: str) -> Any:
+    """More is known of the recipe than this browser tab shows; what is typed stays."""
+    return gr.skip() if seen in ("", desk.draft.stamp) else outlook(desk)[1:]
 
 
 def enqueue(desk: Desk, *fields: Any) -> list[Any]:

@@ -110,7 +110,7 @@ def headings(desk: Desk, models: Models) -> list[Any]:
     if desk.walking is not None:
         done = [state for state, _ in states[:LAST]]
         desk.walking = next((n for n in range(desk.walking, LAST) if not done[n]), LAST)
-    labels = [_label(title, *state) for title, state in zip(wording.STEPS, states, strict=True)]
+    labels = [_label(number, *state) for number, state in enumerate(states)]
     welcome = "" if desk.walking is None else markup.sentence(wording.WELCOME)
     walks = [gr.update(visible=number == desk.walking) for number in range(len(labels))]
     if desk.walking is None:
@@ -119,9 +119,10 @@ def headings(desk: Desk, models: Models) -> list[Any]:
     return [welcome, *steps, *walks]
 
 
-def _label(title: str, done: bool, state: str) -> str:
-    """`✓ ComfyUI: found (ComfyUI portable)`; a step that needs the user has no tick."""
-    return f"✓ {title}: {state}" if done else f"● {title}: {state} (needs you)"
+def _label(number: int, done: bool, state: str) -> str:
+    """`✓ 3. ComfyUI: found (ComfyUI portable)`; a step that needs the user has no tick."""
+    said = f"{number + 1}. {wording.STEPS[number]}: {state}"
+    return f"✓ {said}" if done else f"● {said} (needs you)"
 
 
 def go_on(desk: Desk, models: Models, number: int) -> list[Any]:

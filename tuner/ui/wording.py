@@ -19,7 +19,7 @@ TABS = {
 }
 
 NO_CARD = "no NVIDIA card"
-ANOTHER = "New LoRA"
+ANOTHER, START = "New LoRA", "Start training"
 NO_RUN = "No run yet. Choose pictures and a recipe, then press Start training."
 NO_SAMPLES = "Sample pictures appear here, the untrained model first."
 NO_CHECKPOINT = "There is nothing to export yet: the run has not saved a checkpoint."
