@@ -9,10 +9,11 @@ dark; `python -m tests.gallery FOLDER` joins them for the README.
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import ENDED, go, screenshot, start_app
 from tests.browser.made import begin
@@ -30,6 +31,7 @@ COMPUTER = {
     "gpu_power": 180,
 }
 SIZES = [(width, theme) for width in (1280, 390) for theme in ("light", "dark")]
+MOST_STOPS = 150
 FOLD = "button.label-wrap:visible:not(.open)"
 
 
@@ -54,7 +56,7 @@ def visit_filled(app, visit):
         expect(page.locator("#strip")).to_contain_text("Finished")
         begin(app, page, "fail", 20)
         page.locator(".trouble").get_by_role("button", name="Close").click()
-        begin(app, page, "goes-on", 20_000)
+        begin(app, page, "goes-on", 8000)
         go(page, "Recipe")
         practice(page)
         page.get_by_label("Name of this run").fill("waits")
@@ -97,6 +99,35 @@ def test_axe_finds_nothing_serious_on_any_tab(visit_filled, width, theme) -> Non
         page.wait_for_timeout(1500)
         screenshot(page, f"{tab.lower()}-{theme}-{width}", whole=True)
         open_folds(page)
-        screenshot(page, f"{tab.lower()}-{theme}-{width}-open", whole=True)
         assert violations(page) == [], tab
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+
+
+def test_the_main_job_with_the_keyboard_alone(tmp_path, visit) -> None:
+    app = start_app("tests/browser/play.py", tmp_path)
+    page = visit(app.address)
+    press(page, page.get_by_role("tab", name="Recipe", exact=True))
+    card = page.locator('.card[data-act="practice"]')
+    press(page, card)
+    expect(card).to_have_attribute("aria-pressed", "true")
+    press(page, page.locator("#start"))
+    expect(page.get_by_role("tab", name="Train", exact=True)).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#strip")).to_contain_text("Running")
+    press(page, page.get_by_role("button", name="Stop and save"))
+    expect(page.locator("#strip")).to_contain_text("Stopped")
+    press(page, page.get_by_role("tab", name="Runs", exact=True))
+    press(page, page.get_by_role("button", name=re.compile("^Continue")))
+    expect(page.locator("#strip")).to_contain_text("Running")
+    assert app.close() == ENDED, app.heard
+
+
+def press(page: Page, wanted: Locator) -> None:
+    """Go there with the Tab key, see where one is, and press Enter."""
+    expect(wanted).to_be_enabled()
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            break
+    outline = wanted.evaluate("one => getComputedStyle(one, null).outline")
+    assert "solid 2px" in outline or "2px solid" in outline, outline
+    page.keyboard.press("Enter")
