@@ -115,9 +115,9 @@ def test_a_pause_goes_on_at_the_same_step(app, visit) -> None:
 
 def test_the_end_is_told_once_by_sound_and_notice(app, visit) -> None:
     page, second = visit(app.address), visit(app.address)
-    for each in (page, second):
-        each.context.add_init_script(EARS)
-        each.reload()
+    page.context.add_init_script(EARS)
+    page.reload()
+    second.reload()
     begin(app, page, "short", 20)
     expect(page.locator("#strip")).to_contain_text("Finished")
     expect(second.locator("#strip")).to_contain_text("Finished")

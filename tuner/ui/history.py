@@ -32,7 +32,7 @@ class History:
         self._loads: dict[Path, tuple[int, object]] = {}
 
     def view(self, run: Path) -> RunView:
-        """The view, in brief, of a run that nobody executes now; that of no run where it was never started."""
+        """The brief view of a run that nobody executes now; that of no run where it was never started."""
         if not RunFolder(run).events.is_file():
             return RunView(run=run.name)
         changed = RunFolder(run).events.stat().st_mtime_ns
