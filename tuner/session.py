@@ -57,7 +57,7 @@ def prepare(config_dir: Path, resume: bool = True, reading: machine.Reading | No
     return replace(plan, notes=(*loaded.notes, *plan.notes))
 
 
-BRIEF_STEPS = 100
+BRIEF_STEPS = 60
 
 
 def read_run(run: Path, brief: bool = False) -> RunView:
@@ -155,8 +155,8 @@ class Session:
         return RunFolder(self.root / ".tmp" / "rehearsal")
 
     def rehearse(self, config_dir: Path) -> RunFolder:
-        """As `start`, but for two steps alone, with checkpoint and samples; returns the folder it is in, whose
-        journal tells what the run will take. What is encoded for it is the real run's.
+        """As `start`, but for two steps alone, with checkpoint and samples; returns the folder it is in,
+        whose journal tells what the run will take. What is encoded for it is the real run's.
         """
         self._refuse_beside_a_run("a rehearsal")
         settings = files.load_all(files.config_folder(config_dir)).settings

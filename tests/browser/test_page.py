@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ENDED, go, screenshot, start_app
+from tests.browser.conftest import ENDED, exact, go, screenshot, start_app
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ def app(tmp_path_factory):
 def start(page, name: str, steps: int) -> None:
     go(page, "Recipe")
     page.get_by_label("Name of this run").fill(name)
-    page.get_by_label("How long").fill(str(steps))
+    exact(page, "Number of steps").fill(str(steps))
     page.get_by_role("button", name="Start training").click()
     expect(page.locator("#strip")).to_contain_text(name)
 
@@ -36,14 +36,14 @@ def stop(page) -> None:
 def test_what_is_typed_survives_a_reload_and_shows_in_another_tab(app, visit) -> None:
     page = visit(app.address)
     go(page, "Recipe")
-    page.get_by_label("Strength of learning").fill("0.001")
-    page.get_by_label("Strength of learning").press("Enter")
+    exact(page, "Learning rate").fill("0.001")
+    exact(page, "Learning rate").press("Enter")
     page.get_by_role("button", name="Expert").click()
     expect(page.locator("#differs")).to_contain_text("0.001")
     page.reload()
     for each in (page, visit(app.address)):
         go(each, "Recipe")
-        expect(each.get_by_label("Strength of learning")).to_have_value("0.001")
+        expect(exact(each, "Learning rate")).to_have_value("0.001")
 
 
 def test_every_setting_can_be_reached_and_changed(app, visit) -> None:
@@ -94,14 +94,14 @@ def test_a_failed_run_shows_what_to_do_and_does_it(app, visit) -> None:
     card.get_by_role("button", name="Apply").click()
     expect(card).to_be_hidden()
     go(page, "Recipe")
-    expect(page.get_by_label("Strength of learning")).to_have_value("0.00001")
+    expect(exact(page, "Learning rate")).to_have_value("0.00001")
     page.get_by_role("button", name="Practice").click()
 
 
 def test_a_refused_start_says_why(app, visit) -> None:
     page = visit(app.address)
     go(page, "Recipe")
-    page.get_by_label("Size of the LoRA").fill("0")
+    exact(page, "Rank of the LoRA").fill("0")
     page.get_by_role("button", name="Start training").click()
     card = page.get_by_role("alert").filter(has_text="lora_rank")
     expect(card).to_be_visible()

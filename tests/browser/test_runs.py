@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ENDED, go, screenshot, start_app
+from tests.browser.conftest import ENDED, exact, go, screenshot, start_app
 from tests.browser.test_page import start, stop
 from tests.files.importers.test_catalog import AI_TOOLKIT
 
@@ -22,7 +22,7 @@ def app(tmp_path_factory):
 def enqueue(page, name: str, steps: int) -> None:
     go(page, "Recipe")
     page.get_by_label("Name of this run").fill(name)
-    page.get_by_label("How long").fill(str(steps))
+    exact(page, "Number of steps").fill(str(steps))
     page.get_by_role("button", name="Add to queue").click()
 
 

@@ -176,16 +176,25 @@ class Desk:
         self.session.start(config)
         assert self.session.plan is not None
         run = self.session.plan.folder
-        self._turn_to(run)
+        self.turn_to(run)
         threading.Thread(target=self._send_by_itself, args=(run,), name="delivery", daemon=True).start()
 
     def open(self, run: str) -> None:
         """Show an earlier run on the page."""
         folder = self.run_folder(run)
         self.session.open(folder.path)
-        self._turn_to(folder)
+        self.turn_to(folder)
 
-    def _turn_to(self, folder: RunFolder) -> None:
+    def go_back(self, to: RunFolder | None) -> None:
+        """Show a run that was shown before; None where there was none, or where it has been deleted since."""
+        if to is not None and to.events.is_file():
+            self.open(to.name)
+        else:
+            self.session.put_away()
+            self.folder = None
+            self._edits += 1
+
+    def turn_to(self, folder: RunFolder) -> None:
         """From now on the page shows this run."""
         gr.set_static_paths([folder.samples, folder.exports])
         self.folder, self.trouble = folder, None

@@ -151,7 +151,11 @@ class Draft:
         self.use_trigger(self.preset_settings.trigger)
 
     def rename(self, name: str) -> None:
+        before = Path(self.settings.saving.output_dir)
         self.change(self._named(checked(name)))
+        after = Path(self.settings.saving.output_dir)
+        if before != after and before.is_dir() and not _holds_a_run(before) and not after.exists():
+            before.rename(after)
 
     def _named(self, name: str) -> dict[str, object]:
         here = self._root.resolve() == Path.cwd()
@@ -161,7 +165,7 @@ class Draft:
     def _free_name(self, wanted: str) -> str:
         """`practice`, then `practice-2` …"""
         stem, name, number = re.sub(r"-\d+$", "", wanted), wanted, 1
-        while (self._root / "runs" / name).exists():
+        while _holds_a_run(self._root / "runs" / name):
             name = stem if number == 1 else f"{stem}-{number}"
             number += 1
         return name
@@ -207,6 +211,10 @@ class Draft:
         self._num_changes += 1
         self.num_looks += 1
 
+    def came_to_know(self) -> None:
+        """What the recipe comes to is known better now, though it is the same."""
+        self._num_changes += 1
+
     def plan(self) -> Plan:
         return make.make(self.settings, self.index(), machine.read())
 
@@ -235,3 +243,8 @@ class Draft:
             fresh.rename(self.folder)
             self._settings = None
             self._num_changes += 1
+
+
+def _holds_a_run(folder: Path) -> bool:
+    """More than what a rehearsal has encoded for it."""
+    return folder.is_dir() and any(one.name != "cache" for one in folder.iterdir())

@@ -144,7 +144,9 @@ def tie(expert: Expert, desk: Desk, act: Acting, anew: Outlook, shown: list[Any]
 
 def show_file(desk: Desk, name: str | None) -> list[Any]:
     """The state of the recipe, the names of its files, and the text of one of them."""
-    texts = five.texts_of(desk.draft.settings)
+    texts = dict(
+        sorted(five.texts_of(desk.draft.settings).items(), key=lambda one: one[0] != config_json.NAME)
+    )
     name = name if name in texts else config_json.NAME
     return [desk.draft.stamp, gr.update(choices=list(texts), value=name), texts[name]]
 

@@ -68,7 +68,8 @@ class Page(NamedTuple):
     def quick(self) -> list[Any]:
         """What `tick` fills."""
         sidebar = [self.sidebar.strip, self.sidebar.pause, self.sidebar.stop]
-        return [self.seen, *sidebar, self.trouble, *self.train.quick, *self.images.quick]
+        rooms = [*self.train.quick, *self.images.quick, *self.recipe.quick]
+        return [self.seen, *sidebar, self.trouble, *rooms]
 
     @property
     def slow(self) -> list[Any]:
@@ -164,8 +165,9 @@ def tick(desk: Desk, seen: str) -> Any:
     if stamp == seen:
         return gr.skip()
     run = train_tab.quick(desk)
+    rooms = [*run, *images_tab.progress(desk), *recipe_tab.quick(desk)]
     pause = gr.update(value="Resume" if view.state == "paused" else "Pause", **run[-1])
-    return [stamp, readings.strip(view), pause, run[-1], card(desk), *run, *images_tab.progress(desk)]
+    return [stamp, readings.strip(view), pause, run[-1], card(desk), *rooms]
 
 
 def slow_tick(

@@ -28,7 +28,13 @@ def build() -> PromptsPart:
     with gr.Accordion("Sample prompts", open=False):
         kind = gr.Radio(label="Prompts for", info=words.KIND_HELP, **waiting)
         lines = gr.Textbox(
-            label="Prompts", info=words.PROMPTS_HELP, lines=4, max_lines=12, elem_classes="kept", **waiting
+            label="Prompts",
+            info=words.PROMPTS_HELP,
+            lines=4,
+            max_lines=12,
+            elem_id="prompts",
+            elem_classes="kept",
+            **waiting,
         )
         with gr.Row():
             size = gr.Textbox(

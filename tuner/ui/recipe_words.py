@@ -18,6 +18,11 @@ SIZE_HELP = "Width x height in pixels."
 SEED_HELP = "The same seed gives comparable pictures at every step."
 NAME_HELP = "Its folder in runs/ and the name of its file."
 AS_EARLIER = "as an earlier run here"
+AS_REHEARSED = "with samples, as rehearsed"
+REHEARSED = "measured in the rehearsal"
+REHEARSAL = "Rehearsal"
+READY = "Getting ready"
+STOPPING_REHEARSAL = "The rehearsal stops after this step."
 OWN_PRESETS = "My presets"
 EXPERT = (
     "Every setting there is. What you change here counts for the next start; a running run is not touched. "
@@ -115,3 +120,9 @@ def found(num: int, num_shown: int) -> str:
     return f"{count(num, 'setting')} found" + (
         f"; the first {num_shown} are shown." if num > num_shown else "."
     )
+
+
+def rehearsing(phase: str, done: int, total: int) -> str:
+    """`Rehearsal: read the captions, 3 of 10 …`"""
+    place = f", {done} of {total}" if total else ""
+    return f"Rehearsal: {phase[0].lower()}{phase[1:]}{place} …"

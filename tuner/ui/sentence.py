@@ -5,8 +5,9 @@ from __future__ import annotations
 from tuner.errors import TunerError
 from tuner.machine import Reading
 from tuner.plan.phases import Plan
+from tuner.plan.rehearsal import Measured
 from tuner.settings.run import RunSettings
-from tuner.ui import dials, markup, wording
+from tuner.ui import dials, markup, rehearsing, wording
 from tuner.ui import recipe_words as words
 from tuner.ui.desk import Desk
 from tuner.ui.looking import StillLooking
@@ -20,13 +21,13 @@ def sentence(desk: Desk) -> str:
         return markup.sentence(error)
     except TunerError as error:
         return markup.problem(error)
-    seconds = desk.seconds(plan.num_steps - plan.first_step)
+    seen = rehearsing.figures(desk)
     said = words.sentence(
         len(plan.index.pictures),
         plan.num_steps,
         dials.batch(plan.settings),
-        None if seconds is None else (seconds, words.AS_EARLIER),
-        peak(plan, desk.computer),
+        _time(desk, plan, seen),
+        peak(plan, desk.computer, seen),
         (num_files(plan.settings, plan.num_steps), desk.draft.file_mb()),
     )
     notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
@@ -34,10 +35,22 @@ def sentence(desk: Desk) -> str:
     return markup.sentence(f"{said}.{onward}") + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def peak(plan: Plan, computer: Reading) -> tuple[float, float, str, str]:
+def _time(desk: Desk, plan: Plan, seen: Measured | None) -> tuple[float, str] | None:
+    """Seconds, and how they are known; None where nobody knows."""
+    if seen is not None:
+        return rehearsing.seconds(plan, seen), words.AS_REHEARSED
+    seconds = desk.seconds(plan.num_steps - plan.first_step)
+    return None if seconds is None else (seconds, words.AS_EARLIER)
+
+
+def peak(plan: Plan, computer: Reading, seen: Measured | None) -> tuple[float, float, str, str]:
     """The most that a phase takes, and all that there is, in GB: of the card, or of the computer where there
     is none; how it is known.
     """
+    if seen is not None and seen.peak_vram_gb and computer.vram_total_gb:
+        return seen.peak_vram_gb, computer.vram_total_gb, "VRAM", words.REHEARSED
+    if seen is not None and seen.peak_ram_gb and not computer.vram_total_gb:
+        return seen.peak_ram_gb, computer.ram_total_gb, "RAM", words.REHEARSED
     if computer.vram_total_gb is None:
         most = max(plan.phases, key=lambda phase: phase.ram_gb)
         return most.ram_gb, computer.ram_total_gb, "RAM", most.whence
