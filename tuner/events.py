@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, get_type_hints
 
 PHASES: tuple[tuple[str, str], ...] = (
@@ -171,8 +172,12 @@ def from_json(record: Mapping[str, Any]) -> Event:
     """The inverse of `to_json`; raises KeyError on an unknown event name."""
     values = dict(record)
     kind = KINDS[values.pop("event")]
-    hints = get_type_hints(kind)
-    for name, value in values.items():
-        if isinstance(value, list) and str(hints[name]).startswith("tuple"):
-            values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+    for name in _tuples(kind) & values.keys():
+        values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in values[name])
     return kind(**values)
+
+
+@cache
+def _tuples(kind: type[Event]) -> frozenset[str]:
+    """The fields that JSON makes lists of."""
+    return frozenset(name for name, hint in get_type_hints(kind).items() if str(hint).startswith("tuple"))

@@ -141,7 +141,7 @@ class RunView:
     @property
     def pace(self) -> float | None:
         """Seconds that a step takes just now; None until there are enough of them."""
-        return median(self.recent_seconds) if len(self.recent_seconds) == RECENT_STEPS else None
+        return _pace(self.recent_seconds)
 
 
 def fold(view: RunView, event: Event) -> RunView:
@@ -225,26 +225,30 @@ def _step_done(view: RunView, event: StepDone) -> RunView:
     timed = event.step - view.first_step - 1
     seconds = view.seconds_per_step if timed < 1 else _smooth(view.seconds_per_step, event.seconds, timed)
     curve, stride = _extend(view, CurvePoint(event.step, event.loss, event.lr, smoothed))
-    if any(p.name == "train" for p in view.phases):
-        view = _with_phase(view, "train", done=event.step, total=view.num_steps)
-    timed_seconds = (*view.recent_seconds, event.seconds)[-RECENT_STEPS:] if timed >= 1 else ()
-    after = replace(
+    recent = (*view.recent_seconds, event.seconds)[-RECENT_STEPS:] if timed >= 1 else ()
+    pace = _pace(recent)
+    return replace(
         view,
+        phases=tuple(
+            replace(p, done=event.step, total=view.num_steps) if p.name == "train" else p for p in view.phases
+        ),
         step=event.step,
         loss=event.loss,
         smoothed_loss=smoothed,
         lr=event.lr,
         grad_norm=event.grad_norm,
         seconds_per_step=seconds,
-        recent_seconds=timed_seconds,
+        recent_seconds=recent,
+        best_pace=view.best_pace if pace is None else min(pace, view.best_pace or pace),
         eta_seconds=None if seconds is None else max(view.num_steps - event.step, 0) * seconds,
         peak_vram_gb=max(view.peak_vram_gb, event.peak_vram_gb),
         curve=curve,
         curve_stride=stride,
     )
-    if after.pace is None:
-        return after
-    return replace(after, best_pace=min(after.pace, view.best_pace or after.pace))
+
+
+def _pace(seconds: tuple[float, ...]) -> float | None:
+    return median(seconds) if len(seconds) == RECENT_STEPS else None
 
 
 def _evaluated(view: RunView, event: Evaluated) -> RunView:
