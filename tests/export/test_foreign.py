@@ -14,7 +14,7 @@ from tests.export.algorithms import changes_of
 from tuner.adapters.lora_file import named
 from tuner.errors import CheckpointMismatch
 from tuner.export import dialects, names
-from tuner.export.foreign import as_ours
+from tuner.export.foreign import as_ours, with_norms
 from tuner.export.write import export
 
 FILE = Path("other.safetensors")
@@ -176,3 +176,40 @@ def test_the_rank_is_known_from_the_header() -> None:
     assert dialects.rank({qkv: (12, 8), one: (12, 8), linear1: (12, 8)}, FILE) == 12
     assert dialects.rank({qkv: (12, 8)}, FILE) == 12
     assert dialects.rank({}, FILE) == 0
+
+
+def test_norms_of_layers_that_share_a_matrix_are_shared_out() -> None:
+    stem, scale = "lora_unet_double_blocks_0_img_attn_qkv", torch.arange(12.0)[:, None]
+    given = {
+        f"{stem}.lora_down.weight": torch.ones(2, 4),
+        f"{stem}.lora_up.weight": torch.ones(12, 2),
+        f"{stem}.dora_scale": scale,
+    }
+    read = with_norms(as_ours(given, FILE), torch.zeros, None)
+    assert torch.equal(
+        read["transformer.transformer_blocks.0.attn.to_k.lora_magnitude_vector"], scale[4:8].flatten()
+    )
+    assert not any(key.endswith("dora_scale") for key in read)
+
+
+def test_a_lora_gets_the_norms_that_keep_its_effect() -> None:
+    stem, weight = "transformer.transformer_blocks.0.attn.to_q", torch.randn(4, 5)
+    given = {f"{stem}.lora_A.weight": torch.randn(2, 5), f"{stem}.lora_B.weight": torch.randn(4, 2)}
+    norms = with_norms(given, lambda module: weight, None)[f"{stem}.lora_magnitude_vector"]
+    changed = weight + given[f"{stem}.lora_B.weight"] @ given[f"{stem}.lora_A.weight"]
+    assert torch.allclose(norms, changed.norm(dim=1))
+
+
+def test_norms_of_columns_are_refused() -> None:
+    stem = "transformer.transformer_blocks.0.attn.to_q"
+    given = {f"{stem}.lora_A.weight": torch.ones(2, 5), f"{stem}.lora_B.weight": torch.ones(4, 2)}
+    with pytest.raises(CheckpointMismatch, match="works on columns at 'transformer_blocks.0.attn.to_q'"):
+        with_norms({**given, f"{stem}.dora_scale": torch.ones(1, 5)}, torch.zeros, None)
+
+
+def test_alpha_and_norms_stay_with_their_product() -> None:
+    stem = "lora_unet_transformer_blocks_0_attn_to_q"
+    given = {f"{stem}.{one}": torch.ones(2, 2) for one in ("lokr_w1", "lokr_w2", "dora_scale")}
+    read = as_ours({**given, f"{stem}.alpha": torch.tensor(1.0)}, FILE)
+    ours = "lycoris_transformer_blocks_0_attn_to_q"
+    assert read.keys() == {f"{ours}.{one}" for one in ("lokr_w1", "lokr_w2", "dora_scale", "alpha")}

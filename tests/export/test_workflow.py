@@ -14,6 +14,11 @@ from tuner.export.workflow import Drawing, Models, RealGuidance, Workflow, heade
 from tuner.flux import catalog
 
 # As ComfyUI defines them: inputs by name, each the type of a link, the type of a widget, or its choices.
+# Read in its nodes.py (CLIPTextEncode, VAEEncode, VAEDecode, LoadImage) and in comfy_extras:
+# nodes_custom_sampler.py (BasicGuider, CFGGuider, RandomNoise, DisableNoise, KSamplerSelect, BasicScheduler,
+# SamplerCustomAdvanced, and SplitSigmas, whose first part has `step` steps), nodes_flux.py (FluxGuidance,
+# FluxKontextImageScale), nodes_edit_model.py (ReferenceLatent, which may be chained). The others were
+# measured on ComfyUI 0.3.64.
 NODES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "UNETLoader": (
         {"unet_name": str, "weight_dtype": ("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2")},

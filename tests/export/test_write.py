@@ -223,6 +223,41 @@ def test_a_killed_export_leaves_nothing_under_the_final_name(small: Path, tmp_pa
     assert [path.name for path in folder.iterdir()] == ["out.safetensors"]
 
 
+CUT_OFF = """
+import os, resource, signal, sys
+from pathlib import Path
+import torch
+from tuner.export.place import copy
+from tuner.export.write import export
+torch.set_num_threads(1)
+source, folder, ready = map(Path, sys.argv[1:])
+size = ready.stat().st_size
+to = folder / "out.safetensors"
+for deed in (lambda: export(source, to), lambda: copy(ready, to)):
+    for limit in (0, 1, 8, 9, 500, size // 2, size - 1):
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            deed()
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ, limit
+        assert not list(folder.glob("*.safetensors")), limit
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows kills no program at a byte")
+def test_a_program_killed_at_any_byte_leaves_nothing_under_the_final_name(
+    small: Path, tmp_path: Path
+) -> None:
+    ready = export(small, tmp_path / "ready.safetensors").path
+    folder = tmp_path / "loras"
+    folder.mkdir()
+    command = [sys.executable, "-c", CUT_OFF, str(small), str(folder), str(ready)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def _without_alpha(tensors: dict[str, Any]) -> None:
     del tensors[f"{TO_Q}.alpha"]
 

@@ -11,11 +11,14 @@ from safetensors.torch import load_file, save_file
 
 from tests.adapters.small import shaken
 from tests.training.conftest import plan_of
+from tests.training.test_exporting import finished, lora
+from tuner import files
 from tuner.errors import CheckpointMismatch, SettingsInvalid, TunerError
 from tuner.files.run_folder import ADAPTER_FILE
 from tuner.flux.objective import Conditions, predict_velocity
 from tuner.settings.run import RunSettings
 from tuner.training.control import Control
+from tuner.training.exporting import export_adapter
 from tuner.training.hardware import find_hardware
 from tuner.training.prepare import load_with_adapter
 from tuner.training.run import run
@@ -64,6 +67,27 @@ def test_every_key_of_the_file_must_have_its_place(settings: RunSettings, tmp_pa
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(TunerError, match="is not complete"):
         load_with_adapter(starting(settings, init_lora=str(path)), hardware)
+
+
+def test_a_dora_goes_on_from_what_comfyui_reads(settings: RunSettings, tmp_path: Path) -> None:
+    """The norms that were converted for ComfyUI are those of training again, also in the last layer."""
+    one = finished(settings, lora(use_dora=True))
+    path = export_adapter(one, tmp_path / "dora.safetensors").path
+    hardware = find_hardware(settings, lambda _: None)
+    _, begun = load_with_adapter(files.changed(one.settings, {"adapter.init_lora": str(path)}), hardware)
+    wanted, got = load_file(one.checkpoint / ADAPTER_FILE), begun.tensors()
+    assert got.keys() == wanted.keys()
+    assert all(torch.allclose(got[key], wanted[key], rtol=1e-5, atol=1e-6) for key in wanted)
+
+
+def test_a_dora_begins_with_the_effect_of_a_lora(settings: RunSettings, tmp_path: Path) -> None:
+    one = finished(settings, lora())
+    hardware = find_hardware(settings, lambda _: None)
+    outputs = []
+    for change in ({}, {"adapter.use_dora": True}):
+        wish = {"adapter.init_lora": str(one.checkpoint / ADAPTER_FILE), **change}
+        outputs.append(output(load_with_adapter(files.changed(one.settings, wish), hardware)[0]))
+    assert torch.allclose(*outputs, atol=1e-5)
 
 
 def test_the_count_goes_on_from_the_files_step(settings: RunSettings, tmp_path: Path) -> None:

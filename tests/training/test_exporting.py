@@ -19,11 +19,16 @@ from torch import Tensor
 from tests.export.algorithms import changes_of
 from tuner import files
 from tuner.errors import TunerError
+from tuner.events import RunStarted, SampleReady
+from tuner.files import journal
 from tuner.files.run_folder import ADAPTER_FILE, RunFolder
+from tuner.settings.request import SampleRequest
 from tuner.settings.run import RunSettings
+from tuner.settings.sampling import SamplePrompt
 from tuner.training import exporting
 from tuner.training.exporting import Finished, export_adapter, write_expected
 from tuner.training.hardware import Hardware
+from tuner.training.picture_files import save
 from tuner.training.prepare import load_with_adapter
 
 EVERYWHERE = {
@@ -164,6 +169,31 @@ def test_the_header_tells_the_recipe_and_shows_the_preview(settings: RunSettings
     assert "output_dir" not in recipe["config.json"] and str(tmp_path) not in json.dumps(header)
     assert header["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
     assert header["ss_training_started_at"] == "1000.0"
+
+
+@pytest.mark.parametrize(
+    "secret", ["/home/anna/pictures", "C:\\Users\\Anna", "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ", "anna@example.org"]
+)
+def test_nothing_private_in_the_file(secret: str, settings: RunSettings, tmp_path: Path) -> None:
+    """Neither of the settings, nor of the samples in the workflow, nor of the preview's own notes."""
+    one = finished(settings, lora())
+    planted = replace(
+        one.settings,
+        library=(SamplePrompt(secret, f"a sks, {secret}"),),
+        saving=replace(one.settings.saving, modelspec_comment=secret, tracker_run_name=secret),
+        environment={"HF_TOKEN": secret},
+    )
+    one.folder.samples.mkdir(parents=True)
+    path = one.folder.samples / "step_7_house_0_64x64.png"
+    save(Image.new("RGB", (64, 64), "red"), path, SampleRequest(f"a sks, {secret}", 3), 90)
+    with journal.open_end(one.folder.events) as lines:
+        journal.append(lines, RunStarted(run=secret, phases=("train",), num_steps=7))
+        sample = SampleReady(step=7, name="house", prompt=f"a sks, {secret}", seed=3, path=str(path))
+        journal.append(lines, sample)
+    file = export_adapter(replace(one, settings=planted), tmp_path / "out.safetensors").path
+    whole = file.read_bytes().lower()
+    assert b"anna" not in whole and secret.lower().encode() not in whole
+    assert str(tmp_path).encode() not in whole and b"thumbnail" in whole
 
 
 def test_only_the_preview_of_that_step_is_shown(settings: RunSettings) -> None:

@@ -14,6 +14,9 @@ from tuner.export.dora import parameter
 from tuner.export.kinds import kind
 from tuner.export.source import Base, Tensors, Trained
 
+DORA_SCALE = "fluxtuner.dora_scale"
+"""In the header of a file whose norms were converted for ComfyUI."""
+
 
 def tensors(trained: Trained, row: Dialect, base: Base) -> dict[str, Tensor]:
     """What a file in this dialect holds, float32; TunerError where the dialect cannot hold it."""
@@ -28,7 +31,7 @@ def about(trained: Trained, row: Dialect) -> dict[str, str]:
     there = sorted(_titles(trained))
     words = {"fluxtuner.algorithms": ", ".join(there), "fluxtuner.dialect": row.name}
     if "DoRA" in there and row.name == "comfyui":
-        words["fluxtuner.dora_scale"] = "m * |W| / |W + dW|, because ComfyUI divides by |W|"
+        words[DORA_SCALE] = "m * |W| / |W + dW|, because ComfyUI divides by |W|"
     return words
 
 

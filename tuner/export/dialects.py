@@ -21,13 +21,16 @@ _OTHER_WORDS: Mapping[str, str] = {
     "lora_magnitude_vector.weight": "lora_magnitude_vector",
     "lora_magnitude_vector.default.weight": "lora_magnitude_vector",
 }
-_OUR_WORDS = (A, B, "alpha", "lora_magnitude_vector", "lora_A_init.weight", "lora_B_init.weight")
-_LYCORIS_WORDS = (
+_OUR_WORDS = (
+    *(A, B, "alpha", "dora_scale", "lora_magnitude_vector"),
+    *("lora_A_init.weight", "lora_B_init.weight"),
+)
+LYCORIS_WORDS = (
     *("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"),
     *("lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b"),
     *("a1.weight", "a2.weight", "b1.weight", "b2.weight", "oft_blocks", "rescale"),
 )
-_LYCORIS_OWN_WORDS = ("dora_scale", "weight", "on_input", "diff", "diff_b")
+_LYCORIS_OWN_WORDS = ("weight", "on_input", "diff", "diff_b")
 """Which mean this only under LyCORIS' own names."""
 _DOTTED = ("transformer.", "diffusion_model.", "model.diffusion_model.", "base_model.model.transformer.")
 _DOTTED_BARE = ("base_model.model.", "unet.", "")
@@ -53,7 +56,7 @@ class Place:
 def place(key: str) -> Place | None:
     """None for a key of no layer, or with words that no LoRA and no LyCORIS has."""
     own = _LYCORIS_OWN_WORDS if key.startswith("lycoris_") else ()
-    for word in sorted((*_OTHER_WORDS, *_OUR_WORDS, *_LYCORIS_WORDS, *own), key=len, reverse=True):
+    for word in sorted((*_OTHER_WORDS, *_OUR_WORDS, *LYCORIS_WORDS, *own), key=len, reverse=True):
         if key.endswith(f".{word}"):
             found = _stem(key.removesuffix(f".{word}"))
             return None if found is None else Place(found[0], _OTHER_WORDS.get(word, word), found[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from tuner.errors import Advice, CheckpointMismatch
 from tuner.export import names
-from tuner.export.dialects import A, B, Place, places, rank
+from tuner.export.dialects import LYCORIS_WORDS, A, B, Place, places, rank
 
+_ROWS = (B, "dora_scale")
+"""What has a row for each output of a layer."""
 _Parts = dict[str, dict[str, Tensor]]
 
 
@@ -20,15 +22,16 @@ def as_ours(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     FluxTuner stay as they are. Raises CheckpointMismatch where a key leads nowhere.
     """
     found = places(tensors, file)
+    products = {one.modules for one in found.values() if one.suffix in LYCORIS_WORDS}
     groups: dict[tuple[tuple[str, ...], bool], dict[str, Tensor]] = {}
     others: dict[str, Tensor] = {}
     for key, one in found.items():
         if key.startswith("lycoris_"):
             others[key] = tensors[key]
-        elif one.suffix in (A, B, "alpha") or one.suffix.startswith("lora_"):
-            groups.setdefault((one.modules, one.native), {})[one.suffix] = tensors[key].float()
-        else:
+        elif one.modules in products:
             others[f"{names.lycoris_stem(_alone(one, key, file))}.{one.suffix}"] = tensors[key]
+        else:
+            groups.setdefault((one.modules, one.native), {})[one.suffix] = tensors[key].float()
     whole = rank({key: tuple(tensor.shape) for key, tensor in tensors.items()}, file)
     parts: _Parts = {}
     for (modules, native), part in groups.items():
@@ -38,6 +41,38 @@ def as_ours(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
         for module, part in parts.items()
         for suffix, tensor in _of_rank(whole, part).items()
     }
+
+
+def with_norms(
+    tensors: Mapping[str, Tensor], weight: Callable[[str], Tensor], converted: Callable[[str], Tensor] | None
+) -> dict[str, Tensor]:
+    """What `as_ours` made, for a DoRA: each layer gets the norms that its rows have after the change.
+
+    A LoRA keeps its effect on `weight` (out, in), by module. A `dora_scale` holds those norms; but where
+    `converted` is given, our exporter made it of them for ComfyUI, over these weights.
+    """
+    found = {key: tensor for key, tensor in tensors.items() if not key.endswith(".dora_scale")}
+    for key in tensors:
+        stem = key.removesuffix(f".{A}")
+        if stem == key or f"{stem}.lora_magnitude_vector" in tensors:
+            continue
+        module, down, up = stem.removeprefix("transformer."), tensors[key], tensors[f"{stem}.{B}"]
+        delta = tensors.get(f"{stem}.alpha", torch.tensor(float(len(down)))) / len(down) * (up @ down)
+        scale = tensors.get(f"{stem}.dora_scale")
+        if scale is None:
+            norms = (weight(module).cpu() + delta).norm(dim=1)
+        elif scale.shape != (len(up), 1):
+            raise CheckpointMismatch(
+                f"The DoRA in the file works on columns at '{module}', ours on rows.",
+                Advice("Start from a fresh adapter.", {"adapter.init_lora": None}),
+            )
+        elif converted is None:
+            norms = scale.flatten()
+        else:
+            base, own = converted(module).cpu(), names.in_native_order(module, scale.flatten())
+            norms = own * (base + delta).norm(dim=1) / base.norm(dim=1)
+        found[f"{stem}.lora_magnitude_vector"] = norms
+    return found
 
 
 def _alone(one: Place, key: str, file: Path) -> str:
@@ -53,9 +88,10 @@ def _alone(one: Place, key: str, file: Path) -> str:
 def _parts(modules: tuple[str, ...], part: Mapping[str, Tensor]) -> _Parts:
     """Of BFL's matrix, its rows by layer: all share A, but for the ranks that have no say in them."""
     if len(modules) == 1:
-        return {
-            modules[0]: {**part, **({B: names.in_native_order(modules[0], part[B])} if B in part else {})}
+        turned = {
+            suffix: names.in_native_order(modules[0], part[suffix]) for suffix in _ROWS if suffix in part
         }
+        return {modules[0]: {**part, **turned}}
     if B not in part or A not in part:
         return {modules[0]: dict(part)}
     places_of = [names.native_of(module).rows or (0, 1) for module in modules]
@@ -70,6 +106,8 @@ def _parts(modules: tuple[str, ...], part: Mapping[str, Tensor]) -> _Parts:
             acting[:] = True
         kept = int(acting.sum())
         found[module] = {A: part[A][acting], B: up[:, acting], "alpha": alpha * (kept / number)}
+        if "dora_scale" in part:
+            found[module]["dora_scale"] = part["dora_scale"][start * hidden : end * hidden]
     return found
 
 

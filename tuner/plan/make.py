@@ -23,7 +23,7 @@ from tuner.flux import routes
 from tuner.flux.single_file import is_single_file
 from tuner.machine import Reading
 from tuner.optimizers import catalog as optimizers
-from tuner.plan import adapter, fitting, resume, sources
+from tuner.plan import adapter, fitting, resume, sources, starting
 from tuner.plan.levers import Levers, words
 from tuner.plan.memory import forecast
 from tuner.plan.peaks import Need
@@ -57,6 +57,7 @@ def make(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Plan:
     _check_routes(settings)
     linears = tuple(shape(settings).linears())
     adapter.refuse_nothing(settings, linears)
+    starting.refuse_misfit(settings, linears)
     levers = fitting.choose(settings, index, machine)
     needs = forecast(settings, index, machine, levers)
     return Plan(

@@ -16,8 +16,9 @@ from tuner.adapters.base import Base
 from tuner.adapters.catalog import algorithm
 from tuner.adapters.lora_file import to_start_from
 from tuner.errors import Advice, ModelMissing
-from tuner.export.foreign import as_ours
-from tuner.flux import loading
+from tuner.export.convert import DORA_SCALE
+from tuner.export.foreign import as_ours, with_norms
+from tuner.flux import headers, loading
 from tuner.flux.streaming import bring
 from tuner.plan import adapter as plans
 from tuner.quantization.frozen import dequantized
@@ -32,7 +33,14 @@ def attach_adapter(settings: RunSettings, transformer: torch.nn.Module) -> Adapt
     adapter = algorithm(choice.lora_type).attach(transformer, plans.shape(settings), base)
     if choice.init_lora is not None:
         file = Path(choice.init_lora)
-        adapter.load(to_start_from(as_ours(_read(file), file)))
+        tensors = to_start_from(as_ours(_read(file), file))
+        if choice.use_dora and choice.lora_type == "standard":
+            ours = DORA_SCALE in headers.metadata(file)
+            layers = transformer.get_submodule
+            tensors = with_norms(
+                tensors, lambda path: _effective(layers(path)), base.original if ours else None
+            )
+        adapter.load(tensors)
     return adapter
 
 

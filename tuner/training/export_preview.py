@@ -42,7 +42,7 @@ class ExportPreview:
         why = (
             f" It was trained on {_said(self.trained_on)}, and ComfyUI will use {_said(self.precision)}."
             if self.trained_on != self.precision
-            else " Numbers of few bits are rounded otherwise there."
+            else " The same words, noise and precision should draw the same: was the model changed since?"
         )
         return f"The pictures are not the same: {far}.{why}"
 
