@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.house import ROOT
 from tuner import bench, cli
-from tuner.bench import cache, load, loop, shared, synthetic, whole
+from tuner.bench import cache, guide, load, loop, shared, streaming, synthetic, text, whole
 from tuner.bench.shared import Asked
 from tuner.errors import TunerError
 from tuner.flux import loading
@@ -36,7 +38,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         return json.loads(json.dumps(measure(json.loads(json.dumps(spec)))))
 
     monkeypatch.setattr(kept, "LEAST_BYTES", kept.LEAST_BYTES)
-    for one in (load, cache, whole):
+    for one in (load, cache, text, whole):
         monkeypatch.setattr(one, "figures", figures)
 
 
@@ -55,13 +57,16 @@ def test_every_benchmark_is_a_command() -> None:
             ["bench", name, "--json", "--toy", "--card", "10", "--random-weights"]
         )
         assert (given.what, given.card, given.toy, given.random_weights) == (name, 10.0, True, True)
-    assert set(bench.BENCHMARKS) == {"step", "page", "load", "cache", "memory"}
+    own = {"text", "guide", "streaming"}
+    assert set(bench.BENCHMARKS) == {"step", "page", "load", "cache", "memory", *own}
 
 
 def test_without_a_card_it_is_said_what_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for asked in (Asked(card=10), Asked(random_weights=True)):
-        with pytest.raises(TunerError, match="card|processor"):
-            bench.measure("step", asked)
+    asked = [("step", Asked(card=10))]
+    asked += [(name, Asked(random_weights=True)) for name in ("step", "memory", "guide", "streaming")]
+    for name, one in asked:
+        with pytest.raises(TunerError, match="no NVIDIA card|hours on a processor"):
+            bench.measure(name, one)
 
 
 def test_what_went_wrong_on_one_side_is_told() -> None:
@@ -92,14 +97,67 @@ def test_caching_at_toy_size() -> None:
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_whole_run_at_toy_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "CAPTIONS", (2,))
-    record = bench.measure("memory", TOY)
+def test_a_whole_run_at_toy_size() -> None:
+    record = bench.measure("memory", replace(TOY, card=6.0))
     json.dumps(record)
-    assert record["step_seconds"] > 0 and record["t5_2_captions_extra_host_gb"] < 0.3
+    assert record["step_seconds"] > 0
     for phase in ("text", "latents", "load", "train", "train_with_previews"):
         assert record[f"{phase}_peak_host_gb"] > 0.1, phase
         assert record[f"{phase}_peak_vram_gb"] == 0 and record[f"{phase.split('_')[0]}_forecast_host_gb"] > 0
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_reading_t5_by_layers_at_toy_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "CAPTIONS", (2,))
+    assert bench.measure("text", TOY)["2_captions_extra_host_gb"] < 0.3
+
+
+RUN = {"step_seconds": 2.0, "train_with_previews_peak_vram_gb": 13.5, "train_forecast_vram_gb": 13.0}
+
+
+def test_each_figure_of_the_guide_has_a_forecast_a_measurement_and_their_ratios(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phases = ("text", "latents", "load", "train", "export")
+    peaks = {f"{phase}_peak_vram_gb": 10.0 + number for number, phase in enumerate(phases[:4])}
+    host = {"export_peak_vram_gb": 1.0, "train_peak_host_gb": 3.0, "train_forecast_host_gb": 2.9}
+    changes = []
+
+    def run(_: Asked, change: Mapping[str, Any]) -> dict[str, float]:
+        changes.append(change)
+        return {**RUN, **peaks, **host}
+
+    monkeypatch.setattr(guide, "measured_run", run)
+    record = bench.measure("guide", TOY)
+    json.dumps(record)
+    assert [one["memory.base_model_precision"] for one in changes] == [one.precision for one in guide.ROWS]
+    for one in record["rows"]:
+        assert one["forecast_ratio"] <= one["most_ratio"]
+        assert one["peak_vram_gb"] == 13.0 and one["with_previews_peak_vram_gb"] == 13.5
+        assert one["ratio"] == round(13.0 / one["guide_gb"], 3)
+        assert one["of_forecast_ratio"] == round(13.5 / 13.0, 3)
+
+
+def test_streaming_is_judged_by_a_run_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: Asked, change: Mapping[str, Any]) -> dict[str, float]:
+        return {"step_seconds": 2.1 if change.get("memory.musubi_blocks_to_swap") == 23 else 2.0}
+
+    monkeypatch.setattr(streaming, "measured_run", run)
+    record = bench.measure("streaming", Asked(rounds=2, random_weights=True))
+    json.dumps(record)
+    assert record["step_ratio"] == 1.05 and record["settings"]["num_blocks_streamed"] == 23
+
+
+def test_the_table_of_the_guide_in_the_docs_is_what_the_command_says() -> None:
+    page = (ROOT / "docs" / "measurements" / "README.md").read_text(encoding="utf-8")
+    written = json.loads((ROOT / "docs" / "measurements" / "bench-guide.json").read_text(encoding="utf-8"))
+    rows = bench.measure("guide", Asked())["rows"]
+    assert written["rows"] == rows
+    for one in rows:
+        words = [one[name] for name in ("precision", "resolution_px", "guide_gb", "forecast_vram_gb")]
+        assert (
+            f"| {' | '.join(map(str, words))} | {one['forecast_ratio']} (limit {one['most_ratio']}) |" in page
+        )
 
 
 def test_a_synthetic_model_has_the_layers_of_flux(tmp_path: Path) -> None:

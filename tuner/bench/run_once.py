@@ -78,7 +78,8 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     settings = replace(settings, datasets=(replace(dataset, instance_data_dir=spec["pictures"]),))
     reading = machine.read()
     if spec["card_gb"] is not None:
-        _cap(spec["card_gb"])
+        if torch.cuda.is_available():
+            _cap(spec["card_gb"])
         reading = replace(reading, vram_total_gb=spec["card_gb"], vram_used_gb=0.0)
     if spec["random_weights"]:
         _fill_with_noise_after_loading()
