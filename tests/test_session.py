@@ -25,8 +25,8 @@ from tuner.events import (
     StepDone,
     Warned,
 )
-from tuner.files import load_all
-from tuner.files.run_folder import RunFolder
+from tuner.files import choice, load_all
+from tuner.files.run_folder import ADAPTER_FILE, EMA_ADAPTER_FILE, RunFolder
 from tuner.session import Session, prepare, read_run, set_aside
 from tuner.settings.request import SampleRequest
 
@@ -389,6 +389,40 @@ def test_export_writes_the_newest_checkpoint_or_the_one_asked_for(tmp_path, sess
         (newest, tmp_path / "cat.safetensors", "comfyui", "float32"),
         (newest, tmp_path / "judge.safetensors"),
     ]
+
+
+def test_what_was_chosen_is_exported(tmp_path, session, monkeypatch):
+    taken = []
+    door = SimpleNamespace(
+        Finished=lambda settings, folder, checkpoint, step, file: taken.append((step, file)),
+        export_adapter=lambda *given: "report",
+    )
+    monkeypatch.setitem(sys.modules, "tuner.training.exporting", door)
+    monkeypatch.setattr("tuner.training.exporting", door, raising=False)
+    run = RunFolder(write_recipe(tmp_path).parent)
+    for step in (2, 4):
+        write_checkpoint(run.path, step)
+    choice.choose_step(run, 2)
+    session.export(run.path)
+    session.export(run.path, step=4)
+    choice.choose_mean(run, True)
+    with pytest.raises(RunMissing, match="step 2 holds no 'ema/"):
+        session.export(run.path)
+    mean = run.checkpoint(2) / EMA_ADAPTER_FILE
+    mean.parent.mkdir()
+    mean.touch()
+    session.export(run.path)
+    assert taken == [(2, ADAPTER_FILE), (4, ADAPTER_FILE), (2, EMA_ADAPTER_FILE)]
+    choice.choose_step(run, 3)
+    with pytest.raises(RunMissing, match="no checkpoint of step 3; it has those of 2, 4"):
+        session.export(run.path)
+
+
+def test_a_choice_goes_aside_with_its_run(tmp_path, session):
+    run = RunFolder(write_recipe(tmp_path).parent)
+    choice.choose_step(run, 2)
+    set_aside(run)
+    assert choice.step(run) is None
 
 
 def test_render_opens_the_door_to_previews(tmp_path, session, monkeypatch):

@@ -218,6 +218,21 @@ def test_send_puts_it_into_comfyui_and_says_where(tmp_path, call):
     assert call("send", run, "--to", tmp_path / "missing").code == 1
 
 
+def test_send_shows_what_the_file_draws(tmp_path, call, monkeypatch):
+    from tuner.session import Session
+    from tuner.training.export_preview import ExportPreview
+
+    def drawn(session, run, file, to, sample):
+        return ExportPreview(file, run / "ours.png", run / "theirs.png", 0.004, "no_change", "int8-quanto")
+
+    monkeypatch.setattr(Session, "preview_export", drawn)
+    run = write_run(tmp_path)
+    assert call("send", run, "--to", tmp_path, "--json").json["preview"] is None
+    shown = call("send", run, "--to", tmp_path, "--preview", "--json").json["preview"]
+    assert shown == {"path": str(run / "theirs.png"), "beside": str(run / "ours.png"), "distance": 0.004}
+    assert "draws what the training drew" in call("send", run, "--to", tmp_path, "--preview").out
+
+
 def test_export_writes_a_file_and_says_where(tmp_path, call):
     from safetensors.torch import load_file
 

@@ -135,6 +135,9 @@ COMMANDS: tuple[Command, ...] = (
             _argument("--step", type=int, metavar="N", help="the checkpoint; default: the newest"),
             _argument("--sample", metavar="NAME", help="the preview that the workflow repeats"),
             _argument("--draw", action="store_true", help="has the running ComfyUI draw it at once"),
+            _argument(
+                "--preview", action="store_true", help="draws it here too, with the file itself, and compares"
+            ),
         ),
     ),
     Command(

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuner import bench as bench_table
 from tuner import files, machine
@@ -22,6 +22,9 @@ from tuner.quantization import tried
 from tuner.session import Session, prepare
 from tuner.settings import page
 from tuner.settings.request import INSTRUCTIONS, CaptionRequest, SampleRequest
+
+if TYPE_CHECKING:
+    from tuner.training.export_preview import ExportPreview
 
 MARKS = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
 
@@ -148,7 +151,8 @@ def export(arguments: Namespace) -> int:
 
 def send(arguments: Namespace) -> int:
     """The LoRA in ComfyUI; without a ComfyUI, where to put it."""
-    sent = Session(Path.cwd()).send(
+    session = Session(Path.cwd())
+    sent = session.send(
         arguments.run,
         arguments.to,
         arguments.dtype,
@@ -163,11 +167,13 @@ def send(arguments: Namespace) -> int:
         "sent_to": sent.lora,
         "drawn": sent.drawn,
     }
+    seen = _compared(session, arguments, sent.report.path) if arguments.preview else None
     record = {
         **{name: None if path is None else str(path) for name, path in places.items()},
         "listed_as": sent.listed,
         "check": sent.report.verdict.sentence,
         "notes": sent.notes,
+        "preview": seen and {"path": str(seen.theirs), "beside": str(seen.ours), "distance": seen.distance},
     }
     lines = [f"Written: {sent.report.path}", sent.report.verdict.sentence, f"Workflow: {sent.workflow}"]
     if sent.lora is None:
@@ -175,8 +181,14 @@ def send(arguments: Namespace) -> int:
     else:
         lines.append(f"Sent to ComfyUI: {sent.lora}")
     lines += [f"Drawn by ComfyUI: {sent.drawn}"] if sent.drawn else []
+    lines += [f"Drawn with the file: {seen.theirs}", seen.sentence] if seen else []
     report(arguments, record, [*lines, *(f"Note: {note}" for note in sent.notes)])
     return 0
+
+
+def _compared(session: Session, arguments: Namespace, file: Path) -> ExportPreview:
+    tell("Drawing with the file ...")
+    return session.preview_export(arguments.run, file, arguments.to, arguments.sample)
 
 
 def merge(arguments: Namespace) -> int:
