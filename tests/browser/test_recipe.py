@@ -15,7 +15,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    opened = start_app("tests/browser/play.py", tmp_path_factory.mktemp("recipe"))
+    root = tmp_path_factory.mktemp("recipe")
+    opened = start_app("tests/browser/play.py", root, PLAYER_STEP_SECONDS="0.5")
     yield opened
     assert opened.close() == ENDED, opened.heard
 

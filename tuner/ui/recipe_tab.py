@@ -88,7 +88,7 @@ def build(desk: Desk) -> RecipeTab:
     sentence = markup.region("sentence")
     rehearsal = markup.region("rehearsal", acts=True)
     known = gr.Textbox(visible="hidden", label="Rehearsed")
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_id="begin"):
         name = gr.Textbox(
             label="Name of this run",
             info=words.NAME_HELP,
