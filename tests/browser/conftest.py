@@ -172,7 +172,9 @@ def screenshot(page: Page, name: str, whole: bool = False) -> None:
     if not folder or not size:
         return
     if whole:
-        height = page.evaluate("document.documentElement.scrollHeight")
+        height = page.evaluate(
+            "Math.max(...['html', '.gradio-container'].map(one => document.querySelector(one).scrollHeight))"
+        )
         page.set_viewport_size({**size, "height": max(height, 600)})
         page.wait_for_timeout(500)
     page.screenshot(path=Path(folder) / f"{name}.png")

@@ -33,6 +33,8 @@ COMPUTER = {
 SIZES = [(width, theme) for width in (1280, 390) for theme in ("light", "dark")]
 MOST_STOPS = 150
 FOLD = "button.label-wrap:visible:not(.open)"
+SMALL_FOLD = ":not(.settings) > button.label-wrap:visible:not(.open)"
+"""Without the groups of the expert form."""
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +75,10 @@ def practice(page: Page) -> None:
     expect(card).to_have_attribute("aria-pressed", "true")
 
 
-def open_folds(page: Page) -> None:
-    """Every fold of this tab, those inside others too."""
-    while page.locator(FOLD).count():
-        page.locator(FOLD).first.click()
+def open_folds(page: Page, fold: str) -> None:
+    """Every such fold of this tab, those inside others too."""
+    while page.locator(fold).count():
+        page.locator(fold).first.click()
         page.wait_for_timeout(300)
     page.wait_for_timeout(1500)
 
@@ -98,7 +100,7 @@ def test_axe_finds_nothing_serious_on_any_tab(visit_filled, width, theme) -> Non
         go(page, tab)
         page.wait_for_timeout(1500)
         screenshot(page, f"{tab.lower()}-{theme}-{width}", whole=True)
-        open_folds(page)
+        open_folds(page, FOLD if (width, theme) in (SIZES[0], SIZES[-1]) else SMALL_FOLD)
         assert violations(page) == [], tab
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
 
