@@ -16,7 +16,7 @@ from tuner.install.__main__ import COMMANDS
 from tuner.optimizers import catalog as optimizers
 
 PAGES = ("README.md", "CONTRIBUTING.md", "tuner/README.md")
-MADE_BY_RUNNING = ("runs/", "cache/", ".venv")
+MADE_BY_RUNNING = ("runs/", "cache/", "my-presets/", ".venv")
 
 
 def text(page: str) -> str:
