@@ -91,6 +91,11 @@ def test_the_sentence_says_what_stands_in_the_way(desk, tmp_path) -> None:
     assert 'role="alert"' in sentence(desk)
 
 
+def test_before_there_are_pictures_the_sentence_asks_for_them(desk) -> None:
+    desk.draft.choose("24gb-int8")
+    assert words.NO_PICTURES in sentence(desk) and "alert" not in sentence(desk)
+
+
 def test_fields_become_settings(desk) -> None:
     fields = {"name": "mine", "steps": 40, "resolution": 128, "rate": 1e-3, "rank": 4, "prompts": "a sks"}
     fields |= {"size": "64x96", "seed": 3}

@@ -17,6 +17,7 @@ PROMPTS_HELP = "One prompt a line. A picture of each is made now and then, so th
 SIZE_HELP = "Width x height in pixels."
 SEED_HELP = "The same seed gives comparable pictures at every step."
 NAME_HELP = "Its folder in runs/ and the name of its file."
+NO_PICTURES = "No pictures yet. Drop some on the Images tab; then you read here what the recipe comes to."
 AS_EARLIER = "as an earlier run here"
 AS_REHEARSED = "with samples, as rehearsed"
 REHEARSED = "measured in the rehearsal"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tuner.errors import TunerError
 from tuner.machine import Reading
 from tuner.plan.phases import Plan
@@ -20,7 +22,7 @@ def sentence(desk: Desk) -> str:
     except StillLooking as error:
         return markup.sentence(error)
     except TunerError as error:
-        return markup.problem(error)
+        return markup.quiet(words.NO_PICTURES) if _without_pictures(desk) else markup.problem(error)
     seen = rehearsing.figures(desk)
     said = words.sentence(
         len(plan.index.pictures),
@@ -33,6 +35,12 @@ def sentence(desk: Desk) -> str:
     notes = "".join(f"<li>{markup.text(note)}</li>" for note in plan.notes)
     onward = f" {wording.goes_on(plan.first_step)}" if plan.first_step else ""
     return markup.sentence(f"{said}.{onward}") + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def _without_pictures(desk: Desk) -> bool:
+    """Nobody has chosen any yet: the preset only names a place for them."""
+    first, meant = desk.draft.pictures_folder, desk.draft.preset_settings.active_datasets[0]
+    return first == meant.instance_data_dir and not Path(first).is_dir()
 
 
 def _time(desk: Desk, plan: Plan, seen: Measured | None) -> tuple[float, str] | None:
