@@ -1,7 +1,7 @@
-"""The main job by clicks, with the real practice model: from the first start to a LoRA in ComfyUI, and a second one.
+"""The main job by clicks, with the real practice model: from the first start to two LoRAs in ComfyUI.
 
-Counted as in `shared/design/ui.md`: a click or pick is 1, a text field 1, dropped files 1; typing is free. The number
-of steps is lowered in a second browser tab, which is no part of the job, so that the test does not take minutes.
+A click or pick counts 1, a text field 1, dropped files 1; typing is free. The number of steps is lowered in a
+second browser tab, which is no part of the job, so that the test does not take minutes.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def arrived(loras: Path, page: Page, run: str) -> list[str]:
     go(page, "Results")
     expect(page.locator("#exported")).to_contain_text(f"{run}-00000{STEPS}", timeout=TRAINING_MS)
     expect(page.locator("#exported")).to_contain_text("Sent to", timeout=TRAINING_MS)
+    go(page, "Recipe")
     return sorted(path.name for path in loras.glob("*.safetensors"))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from zipfile import ZipFile
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ENDED, screenshot, start_app
+from tests.browser.conftest import ENDED, go, screenshot, start_app
 
 pytestmark = pytest.mark.browser
 
@@ -63,3 +64,88 @@ def test_from_a_zip_to_captions(app, visit, archive) -> None:
     page.get_by_role("button", name="Caption the empty ones").click()
     expect(page.locator("#captioning")).to_contain_text("1 of 1 caption written.")
     expect(page.locator("#pictures")).to_contain_text("sks 2, <DETAILED_CAPTION>")
+
+
+NUM_PICTURES = 500
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """500 pictures with captions, no two alike."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(NUM_PICTURES):
+        Image.effect_noise((320, 240), 80).save(folder / f"{number:03}.jpg")
+        (folder / f"{number:03}.txt").write_text(f"sks number {number}", encoding="utf-8")
+    return folder
+
+
+def use(page, folder) -> None:
+    field = page.get_by_label("Folder with pictures")
+    expect(field).to_be_editable()
+    field.fill(str(folder))
+    field.press("Enter")
+
+
+def test_the_page_stays_usable_while_a_large_folder_is_looked_at(tmp_path, visit, many) -> None:
+    """Other tabs answer, the count goes up, a start is refused in words; what was found shows by itself."""
+    app = start_app("tests/browser/play.py", tmp_path, PLAYER_LOOK_SECONDS="0.04")
+    page = visit(app.address)
+    use(page, many)
+    looking = page.locator("#looking")
+    expect(looking.get_by_role("progressbar")).to_be_visible()
+    first = number_in(looking.inner_text())
+    go(page, "Recipe")
+    expect(page.locator("#sentence")).to_contain_text("The pictures are being looked at")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("alert").filter(has_text="being looked at")).to_be_visible()
+    go(page, "Runs")
+    expect(page.locator("#runs")).to_contain_text("No runs yet")
+    other = visit(app.address)
+    expect(other.locator("#looking")).to_contain_text("of 500 pictures looked at")
+    assert 0 < first < number_in(other.locator("#looking").inner_text()) <= NUM_PICTURES
+    for each in (page, other):
+        go(each, "Images")
+        expect(each.locator("#summary")).to_contain_text("500 images, 500 captioned")
+        expect(each.locator("#looking")).to_be_empty()
+    go(page, "Recipe")
+    expect(page.locator("#sentence")).to_contain_text("500 images")
+    assert app.close() == ENDED, app.heard
+
+
+def test_a_newer_folder_is_not_kept_waiting_by_an_older_one(tmp_path, visit, many) -> None:
+    app = start_app("tests/browser/play.py", tmp_path, PLAYER_LOOK_SECONDS="1")
+    page = visit(app.address)
+    use(page, many)
+    expect(page.locator("#looking")).to_contain_text("of 500 pictures looked at")
+    use(page, "tuner/practice/pictures")
+    expect(page.locator("#summary")).to_contain_text("10 images")
+    expect(page.locator("#looking")).to_be_empty()
+    assert app.close() == ENDED, app.heard
+
+
+def test_a_gallery_of_500_opens_in_two_seconds(tmp_path, visit, many) -> None:
+    app = start_app("tests/browser/play.py", tmp_path)
+    page = visit(app.address)
+    use(page, many)
+    expect(page.locator("#summary")).to_contain_text("500 images")
+    expect(page.locator("#pictures .tile")).to_have_count(NUM_PICTURES)
+    seconds = []
+    for _ in range(3):
+        page.reload()
+        page.get_by_role("tab", name="Images", exact=True).wait_for()
+        begun = time.monotonic()
+        expect(page.locator("#pictures .tile")).to_have_count(NUM_PICTURES)
+        page.wait_for_function("document.querySelector('#pictures img').naturalWidth > 0")
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds) < 2, seconds
+    last = page.locator("#pictures .tile").last
+    assert not last.locator("img").evaluate("image => image.complete && image.naturalWidth > 0")
+    last.click()
+    expect(page.locator("#picked")).to_contain_text("499.jpg")
+    expect(page.locator("#picked img")).to_have_js_property("complete", True)
+    screenshot(page, "images-500")
+    assert app.close() == ENDED, app.heard
+
+
+def number_in(words: str) -> int:
+    return int(words.split(" ", 1)[0].replace(",", ""))

@@ -12,7 +12,7 @@ from tests.hub.conftest import TOKEN, hub  # noqa: F401 - the fixture
 from tuner.errors import TunerError
 from tuner.hub.download import File
 from tuner.hub.found import Found
-from tuner.ui import base_model, download_part, layout
+from tuner.ui import base_model, download_part, layout, setup_tab
 from tuner.ui.base_model import Models
 
 FLUX = Found("/models/unet/flux1-krea-dev.safetensors", "krea", "fp8", 11.9)
@@ -53,9 +53,10 @@ def test_choosing_files_looks_for_them_once(desk, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(base_model.found, "find", lambda folders: asked.append(folders) or (FLUX,))
     models = Models()
-    assert base_model.look_first(desk, models) == gr.skip()
+    setup_tab.show(desk, models)
+    assert models.found is None
     desk.walking = 1
-    base_model.look_first(desk, models)
+    setup_tab.show(desk, models)
     assert base_model.choose(desk, models, "found") == "found" and models.found == (FLUX,)
     assert len(asked) == 1
 

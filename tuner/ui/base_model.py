@@ -18,7 +18,7 @@ from tuner.hub import download, found
 from tuner.hub.download import Download
 from tuner.plan import sources
 from tuner.ui import download_part, markup, wording
-from tuner.ui.acting import Acting
+from tuner.ui.acting import QUIET, Acting
 from tuner.ui.desk import Desk
 from tuner.ui.download_part import DownloadPart
 
@@ -90,10 +90,12 @@ def tie(
     for event in (part.look.click, part.folder.submit):
         act.slowly(part.found, event, chosen_by(partial(look, models)), part.folder, shown)
     act.slowly(part.found, part.choice.input, chosen_by(partial(choose, desk, models)), part.choice, shown)
-    act.slowly(part.found, opened, partial(look_first, desk, models), None, part.shown)
     act.word(part.found.click, chosen_by(partial(use, desk, models)), shown)
     begin = partial(start, desk, models)
     download_part.tie(part.download, act, opened, models.download, begin)
+    part.download.timer.tick(
+        lambda: gr.skip() if models.download.state == "running" else moved(), None, steps, **QUIET
+    )
 
 
 def show(desk: Desk, models: Models, source: str | None = None) -> list[Any]:
@@ -160,14 +162,6 @@ def choose(desk: Desk, models: Models, source: str) -> str:
     elif source == FOUND and models.found is None:
         look(models, "")
     return source
-
-
-def look_first(desk: Desk, models: Models) -> Any:
-    """At the very first start, without being asked."""
-    if desk.walking is None or models.found is not None:
-        return gr.skip()
-    look(models, "")
-    return show(desk, models)
 
 
 def look(models: Models, folder: str) -> str:

@@ -94,7 +94,9 @@ def tie(tab: SetupTab, desk: Desk, act: Acting, opened: Any, tabs: gr.Tabs) -> N
 
 
 def show(desk: Desk, models: Models) -> list[Any]:
-    """The values of `SetupTab.shown`."""
+    """The values of `SetupTab.shown`; at the very first start models are looked for without being asked."""
+    if desk.walking is not None and models.found is None:
+        base_model.look(models, "")
     findings = doctor_table.table(machine.doctor(desk.session.root), "What this computer has")
     about = _versions() + _places(desk) + kept_weights()
     return [

@@ -287,7 +287,7 @@ def queue_put_aside(file: Path) -> str:
 
 
 def still_missing(repository: str, parts: Sequence[str]) -> str:
-    return f"Not here yet: {', '.join(parts)} of '{repository}'. Download them below, or a run will."
+    return f"Not here yet: {', '.join(parts)} of '{repository}'. Download them here, or a run will."
 
 
 def opened(program: str, name: str) -> str:
