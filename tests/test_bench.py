@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -14,7 +15,7 @@ import pytest
 
 from tests.house import ROOT
 from tuner import bench, cli
-from tuner.bench import cache, guide, load, loop, shared, streaming, synthetic, text, whole
+from tuner.bench import cache, guide, load, loop, shared, streaming, synthetic, tabs, text, whole
 from tuner.bench.shared import Asked
 from tuner.errors import TunerError
 from tuner.flux import loading
@@ -57,7 +58,7 @@ def test_every_benchmark_is_a_command() -> None:
             ["bench", name, "--json", "--toy", "--card", "10", "--random-weights"]
         )
         assert (given.what, given.card, given.toy, given.random_weights) == (name, 10.0, True, True)
-    own = {"text", "guide", "streaming"}
+    own = {"text", "guide", "streaming", "tabs"}
     assert set(bench.BENCHMARKS) == {"step", "page", "load", "cache", "memory", *own}
 
 
@@ -169,3 +170,41 @@ def test_a_synthetic_model_has_the_layers_of_flux(tmp_path: Path) -> None:
     assert (
         sum(path.stat().st_blocks * 512 for path in files) < 1e6 < sum(path.stat().st_size for path in files)
     )
+
+
+class _Told(tabs.Page):
+    """A page whose app has one timer of each pace and one button; `asked` is what it was asked for."""
+
+    def __init__(self, over: threading.Event) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.over = over
+        super().__init__("http://127.0.0.1:1")
+
+    def _answer(self, path: str, said: dict[str, Any] | None = None) -> bytes:
+        if said is None:
+            parts = [(1, {"value": 0.01}), (2, {"value": 1000}), (3, {"elem_id": "runs"})]
+            events = [([1, "tick"], 2), ([2, "tick"], 3), ([3, "click"], 0)]
+            config = {
+                "components": [{"id": number, "props": props} for number, props in parts],
+                "dependencies": [
+                    {"id": 10 + number, "targets": [target], "inputs": [0] * inputs}
+                    for number, (target, inputs) in enumerate(events)
+                ],
+            }
+            return json.dumps(config).encode()
+        self.asked.append(said)
+        if len(self.asked) > 5:
+            self.over.set()
+        return json.dumps({"data": [f"stamp {len(self.asked)}"]}).encode()
+
+
+def test_a_played_page_asks_as_its_timers_do_and_tells_what_it_was_told() -> None:
+    over, ticks = threading.Event(), list[float]()
+    page = _Told(over)
+    page.press("runs", "continue:cat")
+    assert page.asked[0]["fn_index"] == 12 and page.asked[0]["event_data"] == {"act": "continue:cat"}
+    page.watch(over, ticks)
+    quick = [one["data"] for one in page.asked[1:] if one["fn_index"] == 10]
+    assert quick[:2] == [["", None], ["stamp 2", None]]
+    assert [one["data"] for one in page.asked if one["fn_index"] == 11] == [["", None, None]]
+    assert len(ticks) == len(page.asked) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def write_run(root: Path, name: str, num_samples: int) -> None:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     root, pictures = tmp_path_factory.mktemp("speed"), tmp_path_factory.mktemp("many")
-    for number in range(NUM_RUNS):
-        write_run(root, f"run-{number:03}", num_samples=0)
+    write_run(root, "run-000", num_samples=0)
+    for number in range(1, NUM_RUNS):
+        shutil.copytree(root / "runs" / "run-000", root / "runs" / f"run-{number:03}")
     write_run(root, "shown", NUM_SAMPLES)
     for number in range(NUM_PICTURES):
         Image.new("RGB", (96, 64), (number % 256, number // 2, 90)).save(pictures / f"{number:03}.png")
@@ -76,24 +78,28 @@ def app(tmp_path_factory):
 
 
 def test_no_tab_takes_two_seconds_to_open(app, visit) -> None:
+    """The better of two times, each in a page that is fresh."""
     page = visit(app.address)
     page.get_by_label("Folder with pictures").fill(str(app.pictures))
     page.get_by_label("Folder with pictures").press("Enter")
     expect(page.locator("#summary")).to_contain_text(f"{NUM_PICTURES} images")
-    best = {name: min(_seconds(page, name) for _ in range(3)) for name in OPENS}
+    rounds = [_seconds(page) for _ in range(2)]
+    best = {name: min(times[name] for times in rounds) for name in OPENS}
     assert max(best.values()) < 2, best
 
 
-def _seconds(page, name: str) -> float:
-    """From the click on another page of the same window to what the tab shows."""
+def _seconds(page) -> dict[str, float]:
+    """From the click on a tab to what it shows, for each."""
     page.reload()
-    page.get_by_role("tab", name="Images", exact=True).wait_for()
-    page.wait_for_timeout(1500)  # what the page fills by itself when it is opened
-    go(page, "Setup" if name != "Setup" else "Recipe")
-    begun = time.monotonic()
-    go(page, name)
-    page.locator(OPENS[name]).locator("visible=true").first.wait_for()
-    return time.monotonic() - begun
+    go(page, "Setup")
+    page.wait_for_timeout(3000)  # what the page fills by itself when it is opened
+    times = {}
+    for name, shown in OPENS.items():
+        begun = time.monotonic()
+        go(page, name)
+        page.locator(shown).locator("visible=true").first.wait_for()
+        times[name] = time.monotonic() - begun
+    return times
 
 
 def test_a_hundred_long_runs_are_listed(app, visit) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from tuner import machine
-from tuner.bench import cache, guide, load, page, streaming, text, whole
+from tuner.bench import cache, guide, load, page, streaming, tabs, text, whole
 from tuner.bench.shared import Asked
 from tuner.errors import Advice, TunerError
 
 BENCHMARKS: dict[str, Callable[[Asked], dict[str, Any]]] = {
     "step": whole.step,
     "page": page.page,
+    "tabs": tabs.tabs,
     "load": load.load,
     "cache": cache.cache,
     "memory": whole.memory,
