@@ -113,6 +113,13 @@ def test_text_encoders_come_layer_by_layer_to_a_small_card(tmp_path: Path) -> No
     assert chosen(tmp_path, 80.0, text_encoder_streaming="always").text_by_layer
 
 
+def test_pictures_are_encoded_singly_for_a_small_card(tmp_path: Path) -> None:
+    assert chosen(tmp_path, 6.0).pictures_singly and not chosen(tmp_path, 16.0).pictures_singly
+    assert chosen(tmp_path, 80.0, vae_enable_slicing=True).pictures_singly
+    needs = forecast(flux(tmp_path), pictures_of(tmp_path, 1024), card(6.0), chosen(tmp_path, 6.0))
+    assert all(one.vram_gb <= 6.0 for one in needs.values())
+
+
 def test_streamed_blocks_are_spread_evenly() -> None:
     assert levers.spread(BLOCKS, 0) == ()
     assert levers.spread(BLOCKS, 57) == levers.spread(BLOCKS, 99) == BLOCKS

@@ -88,3 +88,16 @@ def test_layer_by_layer_gives_the_same_prompts(own: RunSettings, tmp_path: Path)
     for ours, theirs in zip(*found, strict=True):
         assert torch.equal(ours["embeddings"], theirs["embeddings"])
         assert torch.allclose(ours["pooled"], theirs["pooled"], atol=1e-6)
+
+
+def test_pictures_encoded_singly_are_the_same(own: RunSettings, tmp_path: Path) -> None:
+    pictures = plan_of(own).index.encoded[:3]
+    made = []
+    for singly in (False, True):
+        caches = open_caches(
+            replace(own, dataset=replace(own.dataset, cache_dir=str(tmp_path / str(singly))))
+        )
+        assert sum(encode_pictures(own, pictures, caches, FLOAT32, singly)) == 3
+        made.append([caches.latents.get(caches.latent_key(one))["mean"] for one in pictures])
+    for together, alone in zip(*made, strict=True):
+        assert torch.allclose(together, alone, atol=1e-5)

@@ -39,7 +39,8 @@ def choose(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Leve
     """As asked for; what is left to "auto" follows from the card's free memory, without a card not at all.
 
     First modulation leaves the card, then as few blocks as possible; where all is there, as many blocks as
-    possible are remembered instead of computed again.
+    possible are remembered instead of computed again. Pictures are encoded singly where a batch of them does
+    not fit.
     """
     _refuse_eviction(settings)
     blocks = shape(settings).blocks
@@ -53,6 +54,8 @@ def choose(settings: RunSettings, index: DatasetIndex, machine: Reading) -> Leve
 
     if settings.memory.text_encoder_streaming == "auto" and not fits(levers, "text"):
         levers = replace(levers, text_by_layer=True)
+    if not fits(levers, "latents"):
+        levers = replace(levers, pictures_singly=True)
     if fits(levers):
         return _filled(settings, levers, blocks, fits)
     if settings.memory.modulation_eviction == "auto" and may_evict(settings):

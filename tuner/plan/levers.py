@@ -15,7 +15,7 @@ class Levers:
     `evicts`: modulation layers give their outputs from a table. `streamed`: blocks that wait in the
     computer's memory. `checkpointed`: blocks that are computed again in the backward pass, all streamed ones
     among them; `inputs_wait`: what those are computed from waits in the computer's memory. `text_by_layer`:
-    T5-XXL is read layer by layer.
+    T5-XXL is read layer by layer; `pictures_singly`: the VAE encodes one of a batch at a time.
     """
 
     evicts: bool = False
@@ -23,6 +23,7 @@ class Levers:
     checkpointed: tuple[str, ...] = ()
     inputs_wait: bool = False
     text_by_layer: bool = False
+    pictures_singly: bool = False
 
 
 ALL_THERE = Levers()
@@ -41,6 +42,7 @@ def asked(settings: RunSettings, blocks: Sequence[str]) -> Levers:
         tuple(block for block in blocks if block in chosen),
         memory.gradient_checkpointing_backend == "unsloth",
         memory.text_encoder_streaming == "always",
+        memory.vae_enable_slicing,
     )
 
 

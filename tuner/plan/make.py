@@ -161,6 +161,8 @@ def _levers(levers: Levers, settings: RunSettings) -> tuple[str, ...]:
         notes.append("Blocks that wait in the computer's memory are computed twice in any case.")
     if levers.text_by_layer:
         notes.append("T5-XXL is read layer by layer.")
+    if levers.pictures_singly and not settings.memory.vae_enable_slicing:
+        notes.append("Pictures are encoded one at a time.")
     return tuple(notes)
 
 

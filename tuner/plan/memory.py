@@ -113,7 +113,8 @@ def _loads(
     preview = max((w * h for w, h in _preview_sizes(settings, index)), default=0)
     step = _activations_gb(settings, sizes, max(map(sum, buckets), default=0), levers)
     drawing = vae + _vae_gb(settings, preview, 1) if preview else 0.0
-    encoding = _vae_gb(settings, max(map(max, buckets), default=0), _num_encoded_at_once(settings))
+    at_once = 1 if levers.pictures_singly else settings.dataset.vae_batch_size
+    encoding = _vae_gb(settings, max(map(max, buckets), default=0), at_once)
     base = (memory.base_model_precision, memory.base_model_default_dtype)
     step_kind = (
         adapters.lora_type,
@@ -181,10 +182,6 @@ def _activations_gb(settings: RunSettings, sizes: Shape, pixels: int, levers: Le
 
 def _preview_sizes(settings: RunSettings, index: DatasetIndex) -> list[tuple[int, int]]:
     return [(one.width or 0, one.height or 0) for one in sources.previews(settings, index)]
-
-
-def _num_encoded_at_once(settings: RunSettings) -> int:
-    return 1 if settings.memory.vae_enable_slicing else settings.dataset.vae_batch_size
 
 
 def _vae_gb(settings: RunSettings, pixels: int, num_pictures: int) -> float:

@@ -56,12 +56,17 @@ def _encoded_texts(encoders: text.TextEncoders, caches: Caches, chunk: list[str]
 
 
 def encode_pictures(
-    settings: RunSettings, missing: Sequence[Picture], caches: Caches, hardware: Hardware
+    settings: RunSettings,
+    missing: Sequence[Picture],
+    caches: Caches,
+    hardware: Hardware,
+    singly: bool = False,
 ) -> Iterator[int]:
     """Puts `mean` and `std` (C, H/8, W/8) of each picture's posterior, in the transformer's scale, and those
-    of its references, with its mask beside them; yields how many pictures it has just put.
+    of its references, with its mask beside them; yields how many pictures it has just put. `singly`: one is
+    encoded at a time.
     """
-    size = settings.dataset.vae_batch_size
+    size = 1 if singly else settings.dataset.vae_batch_size
     chunks = list(_same_size_chunks(missing, size, lambda picture: picture.target_size))
     pictures = [one for chunk in chunks for one in chunk]
     with ahead(open_all, pictures, here=are_few([one.path for one in pictures])) as opened:

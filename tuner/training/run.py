@@ -103,7 +103,8 @@ def _encode(plan: Plan, caches: Caches, meter: Meter) -> None:
     texts, pictures = sources.texts(plan.settings, plan.index), plan.index.encoded
     missing_texts, missing_pictures = caches.missing_texts(texts), caches.missing_pictures(pictures)
     encoding_texts = encode_texts(plan.settings, missing_texts, caches, hardware, plan.levers.text_by_layer)
-    encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware)
+    singly = plan.levers.pictures_singly
+    encoding_pictures = encode_pictures(plan.settings, missing_pictures, caches, hardware, singly)
     _follow("text", encoding_texts, len(texts), len(missing_texts), meter)
     _follow("latents", encoding_pictures, len(pictures), len(missing_pictures), meter)
 
