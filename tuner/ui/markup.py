@@ -27,8 +27,11 @@ KEEP = """document.addEventListener('input', (event) => {
   if (!field.closest('.kept')) return;
   clearTimeout(field.keeping);
   field.keeping = setTimeout(() => field.dispatchEvent(new FocusEvent('blur')), 1000);
-});"""
-"""Fields of the class `kept` say that they were left as soon as nothing was typed for a second."""
+});
+document.addEventListener('focusout', (event) => clearTimeout(event.target.keeping));"""
+"""Fields of the class `kept` say that they were left as soon as nothing was typed for a second, if they
+were not really left before.
+"""
 
 
 def region(name: str, *, acts: bool = False, value: str = "", script: str | None = None) -> gr.HTML:
