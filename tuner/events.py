@@ -171,13 +171,15 @@ def to_json(event: Event) -> dict[str, Any]:
 def from_json(record: Mapping[str, Any]) -> Event:
     """The inverse of `to_json`; raises KeyError on an unknown event name."""
     values = dict(record)
-    kind = KINDS[values.pop("event")]
+    kind = values.pop("event")
     for name in _tuples(kind) & values.keys():
         values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in values[name])
-    return kind(**values)
+    return KINDS[kind](**values)
 
 
 @cache
-def _tuples(kind: type[Event]) -> frozenset[str]:
-    """The fields that JSON makes lists of."""
-    return frozenset(name for name, hint in get_type_hints(kind).items() if str(hint).startswith("tuple"))
+def _tuples(kind: str) -> frozenset[str]:
+    """The fields of an event, by its name, that JSON makes lists of."""
+    return frozenset(
+        name for name, hint in get_type_hints(KINDS[kind]).items() if str(hint).startswith("tuple")
+    )
