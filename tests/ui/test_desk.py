@@ -101,3 +101,13 @@ def test_the_recipe_of_an_exported_lora_is_taken_over(desk, tmp_path) -> None:
         pictures,
         "sks cat",
     )
+
+
+def test_after_a_restart_the_page_shows_the_latest_run(finished) -> None:
+    again = Desk(Session(finished.session.root))
+    assert (again.view.run, again.view.state) == ("practice", "finished")
+    assert again.folder is not None and not again.view.broke_off
+    journal = again.folder.events
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
+    cut = Desk(Session(finished.session.root))
+    assert (cut.view.state, cut.view.broke_off) == ("stopped", True)

@@ -63,8 +63,10 @@ def test_pictures_are_sent_only_when_there_are_new_ones(finished) -> None:
     first = layout.slow_tick(finished, "", None, None)
     again = layout.slow_tick(finished, first[0], None, None)
     assert len(again) == len(first)
-    assert "<img" in first[6]
-    assert again[2:] == [gr.skip()] * len(again[2:])
+    assert "<img" in first[9]
+    warning, heartbeat = again[4:6]
+    assert warning == heartbeat == ""
+    assert [*again[2:4], *again[6:]] == [gr.skip()] * (len(again) - 4)
 
 
 def test_pressing_start_takes_what_the_fields_say(desk, monkeypatch) -> None:

@@ -56,10 +56,10 @@ class Desk:
         self._computer: Reading | None = None
         self._dismissed = False
         self._born, self._edits, self._num_exports, self._num_deletions = time.time_ns(), 0, 0, 0
+        self._pick_up()
         self.draft = Draft(session.root, lambda: presets.recommended(self.computer).name, self.report)
         self.captioning = Captioning(self.report, self.draft.look_again)
         self.queue = self._open_queue()
-        self._pick_up()
 
     # What the page watches
 
