@@ -74,7 +74,7 @@ def test_a_killed_app_tells_the_truth_and_one_click_goes_on(tmp_path, visit, in_
     expect(page.locator("#strip")).to_contain_text(re.compile("Step [2-9][0-9]{2}"))
     page.close()
     first.process.kill()
-    first.process.wait()
+    first.process.communicate()
     saved = max(int(path.name.split("-")[1]) for path in (tmp_path / "runs" / "night").glob("checkpoint-*"))
     lines = (tmp_path / "runs" / "night" / "events.jsonl").read_text(encoding="utf-8").splitlines()
     step = max(event["step"] for event in map(json.loads, lines) if event["event"] == "StepDone")

@@ -69,6 +69,13 @@ def test_pictures_are_sent_only_when_there_are_new_ones(finished) -> None:
     assert [*again[2:4], *again[6:]] == [gr.skip()] * (len(again) - 4)
 
 
+def test_what_is_searched_for_in_the_log_is_shown_though_nothing_happened(finished) -> None:
+    seen = layout.slow_tick(finished, "", None, None)[0]
+    searched = layout.slow_tick(finished, seen, None, None, "run finished")
+    assert wording.NOT_IN_LOG in searched[8]
+    assert layout.slow_tick(finished, searched[0], None, None, "run finished")[8] == gr.skip()
+
+
 def test_pressing_start_takes_what_the_fields_say(desk, monkeypatch) -> None:
     monkeypatch.setattr(player, "STEP_SECONDS", 0.05)
     shown = layout.recipe_tab.values(desk)

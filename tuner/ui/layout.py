@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -176,7 +177,8 @@ def slow_tick(
     """The values of `Page.slow`: gauges and heartbeat always, curves and log after an event, new pictures;
     the runs where they changed since the page was opened, as opening their tab shows them too.
     """
-    moved, runs, pictures = desk.stamp, desk.runs_stamp, desk.pictures_stamp
+    # With what is searched for, so that an answer to an older question does not stay.
+    moved, runs, pictures = f"{desk.stamp}.{quote(search or '')}", desk.runs_stamp, desk.pictures_stamp
     moved_before, runs_before, pictures_before = (seen or "  ").split(" ", 2)
     gauges = readings.gauges(desk.watchdog.look(desk.view, time.time()))
     listed = runs_tab.show(desk) if runs_before not in ("", runs) else [gr.skip()] * 2
