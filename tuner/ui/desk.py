@@ -149,7 +149,10 @@ class Desk:
     # Runs
 
     def start(self) -> None:
-        """Start the recipe's run; the next one gets a new name."""
+        """Start the recipe's run; the next one gets a new name. Raises StillLooking, as long as the pictures
+        are not known: the run would look at them all over again.
+        """
+        self.draft.index()
         self._begin(self.draft.folder)
         assert self.folder is not None
         shutil.copy(self.draft.folder / MARK, self.folder.config / MARK)
