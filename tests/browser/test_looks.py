@@ -105,6 +105,17 @@ def test_axe_finds_nothing_serious_on_any_tab(visit_filled, width, theme) -> Non
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
 
 
+def test_axe_finds_nothing_serious_before_the_first_run(tmp_path, visit) -> None:
+    app = start_app("tests/browser/play.py", tmp_path)
+    page = visit(app.address, width=390)
+    for tab in TABS:
+        go(page, tab)
+        page.wait_for_timeout(1500)
+        assert violations(page) == [], tab
+    page.close()
+    assert app.close() == ENDED, app.heard
+
+
 def test_the_main_job_with_the_keyboard_alone(tmp_path, visit) -> None:
     app = start_app("tests/browser/play.py", tmp_path)
     page = visit(app.address)
@@ -120,6 +131,7 @@ def test_the_main_job_with_the_keyboard_alone(tmp_path, visit) -> None:
     press(page, page.get_by_role("tab", name="Runs", exact=True))
     press(page, page.get_by_role("button", name=re.compile("^Continue")))
     expect(page.locator("#strip")).to_contain_text("Running")
+    page.close()
     assert app.close() == ENDED, app.heard
 
 

@@ -92,11 +92,13 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
-    """`rows` hold finished HTML; `head` holds text."""
+    """`rows` hold finished HTML; `head` holds text. On a narrow screen it scrolls, by keyboard too."""
     top = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    name = text(caption)
     return (
-        f'<div class="scroll"><table class="plain {kind}"><caption>{text(caption)}</caption>'
+        f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">'
+        f'<table class="plain {kind}"><caption>{name}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
