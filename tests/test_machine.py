@@ -32,7 +32,7 @@ def card(monkeypatch):
     """A card without a power gauge, as laptops have it."""
 
     class Memory:
-        used, total = 2e9, 24e9
+        used, total = 2 * machine.GB, 24 * machine.GB
         gpu = 97
 
     def unsupported(handle):

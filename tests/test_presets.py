@@ -162,7 +162,7 @@ def test_the_leanest_recipe_is_the_guides() -> None:
     assert settings.memory.base_model_precision == "nf4-bnb"
     assert settings.optimization.optimizer == "bnb-lion8bit-paged"
     assert settings.dataset.resolution == 512
-    assert next(one.vram_gb for one in REAL if one.name == "10gb-nf4") == 9
+    assert next(one.vram_gb for one in REAL if one.name == "10gb-nf4") <= 9
 
 
 def test_without_a_card_practice_is_recommended() -> None:

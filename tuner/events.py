@@ -73,8 +73,8 @@ class PhaseMeasured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StepDone(Event):
-    """One optimizer update. `seconds` is its wall time, `peak_vram_gb` the peak of the phase so far (0 without
-    a GPU).
+    """One optimizer update. `seconds` is its wall time, `peak_vram_gb` the peak of the phase so far (0
+    without a GPU).
     """
 
     step: int

@@ -26,7 +26,8 @@ from packaging.requirements import Requirement
 
 log = logging.getLogger(__name__)
 
-GB = 1e9
+GB = 2**30
+"""As drivers, Windows and the names of cards count: an RTX 3090 has 24 of them."""
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 FLUX_DISK_GB = 40
@@ -44,8 +45,8 @@ LONG_WINDOWS_PATH = 120
 
 @dataclass(frozen=True)
 class Reading:
-    """The gauges of one moment, in GB (1e9 bytes), degrees Celsius, watts, percent of the time that the card
-    computes, and MHz; None for what is not there. `gpu_slowed` says by what the card is held back.
+    """The gauges of one moment, in GB (2**30 bytes), degrees Celsius, watts, percent of the time that the
+    card computes, and MHz; None for what is not there. `gpu_slowed` says by what the card is held back.
     """
 
     ram_used_gb: float

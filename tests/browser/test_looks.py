@@ -22,9 +22,9 @@ pytestmark = pytest.mark.browser
 
 TABS = ("Images", "Recipe", "Train", "Results", "Runs", "Setup")
 COMPUTER = {
-    "vram_total_gb": 25.8,
+    "vram_total_gb": 24.0,
     "vram_used_gb": 1.1,
-    "ram_total_gb": 34.2,
+    "ram_total_gb": 32.0,
     "ram_used_gb": 9.4,
     "gpu_name": "NVIDIA GeForce RTX 3090",
     "gpu_temperature": 61,

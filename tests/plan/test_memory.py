@@ -20,7 +20,7 @@ def pictures_of(tmp_path, edge: int) -> DatasetIndex:
     return DatasetIndex((DatasetEntry("pictures", (one,), 0, 1.0, 1),))
 
 
-@pytest.mark.parametrize(("edge", "measured"), [(512, 25.9), (1024, 27.7)])
+@pytest.mark.parametrize(("edge", "measured"), [(512, 24.1), (1024, 25.8)])
 def test_training_flux_in_bf16_takes_what_was_worked_out(tmp_path, edge, measured):
     """Batch 1, rank 16 on all layers, checkpointing; the worked-out sums, within 10 %."""
     recipe = write_recipe(
@@ -56,7 +56,7 @@ def test_less_checkpointing_and_larger_batches_take_more(tmp_path):
     assert train(**{"adapter.lora_rank": 256}) > base
 
 
-FLUX_GB = {"no_change": 23.8, "int8-quanto": 11.98, "int4-quanto": 6.42, "nf4-bnb": 6.24, "int2-quanto": 3.46}
+FLUX_GB = {"no_change": 22.2, "int8-quanto": 11.16, "int4-quanto": 5.98, "nf4-bnb": 5.81, "int2-quanto": 3.22}
 
 
 @pytest.mark.parametrize(("name", "counted"), FLUX_GB.items())
@@ -70,7 +70,7 @@ def test_the_weights_of_flux_in_each_precision(tmp_path, name, counted):
     )
     needs = forecast(files.load_all(recipe).settings, pictures_of(tmp_path, 64), CARD)
     assert needs["load"].vram_gb - CUDA_GB == pytest.approx(counted, rel=0.03)
-    assert needs["text"].vram_gb - CUDA_GB == pytest.approx(0.25 + 9.55 * counted / 23.8, rel=0.05)
+    assert needs["text"].vram_gb - CUDA_GB == pytest.approx(0.23 + 8.89 * counted / 22.2, rel=0.05)
 
 
 def test_fewer_checkpointed_blocks_take_more_and_waiting_inputs_less(tmp_path):

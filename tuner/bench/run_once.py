@@ -94,7 +94,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 def _cap(gigabytes: float) -> None:
     """A large card acts a smaller one."""
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total))
+    torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * machine.GB / total))
 
 
 def _fill_with_noise_after_loading() -> None:

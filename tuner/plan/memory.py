@@ -35,8 +35,8 @@ VAE_TILE_PX = 512
 """The edge of a tile where pictures are encoded in tiles; the VAE's own, 1024, spares nothing at 1024 px."""
 VAE_TENSORS, VAE_CHANNELS = 6, 128
 """The VAE's first level at full size, in units of pixels x `VAE_CHANNELS`."""
-TEXT_ENCODERS_GB = {"text_encoder": 0.25, "text_encoder_2": 9.55}
-VAE_GB = 0.17
+TEXT_ENCODERS_GB = {"text_encoder": 0.23, "text_encoder_2": 8.87}
+VAE_GB = 0.16
 """CLIP-L and T5-XXL, and FLUX.1's VAE, at two bytes a parameter."""
 T5_LAYERS = 24
 """T5-XXL read layer by layer takes that share of itself at a time; its table of words is smaller."""

@@ -46,7 +46,7 @@ class Estimate(NamedTuple):
 
 
 class Need(NamedTuple):
-    """The most that one phase takes at a time, in GB (1e9 bytes); `whence` says how that is known: of the
+    """The most that one phase takes at a time, in GB (2**30 bytes); `whence` says how that is known: of the
     card's memory, or of the computer's where there is no card.
     """
 
