@@ -154,6 +154,7 @@ def test_a_gallery_of_500_opens_in_two_seconds(player, visit, many) -> None:
     assert not last.locator("img").evaluate("image => image.complete && image.naturalWidth > 0")
     last.click()
     expect(page.locator("#picked")).to_contain_text("499.jpg")
+    expect(page.locator("#picked")).to_be_in_viewport()
     expect(page.locator("#picked img")).to_have_js_property("complete", True)
     screenshot(page, "images-500")
 

@@ -28,15 +28,6 @@ class Acting:
         """The same for what may take its time: `busy` is the component that shows so."""
         self._tie(event, guarded(self.desk, deed), inputs, outputs, show_progress_on=busy)
 
-    def picked(self, event: Any, deed: Callable[[int], Any], outputs: Any) -> None:
-        """`deed` gets the place of what was chosen in a gallery."""
-        guard = guarded(self.desk, deed)
-
-        def run(event: gr.SelectData) -> Any:
-            return guard(int(event.index))
-
-        self._tie(event, run, None, outputs)
-
     def word(self, event: Any, deed: Callable[[str], Any], outputs: Any = None) -> Any:
         """`deed` gets the word of the button in a `gr.HTML` that was pressed."""
         guard = guarded(self.desk, deed)
