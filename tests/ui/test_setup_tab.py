@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from tuner.machine import Finding
+from tuner.machine import GB, Finding
 from tuner.quantization import store_folder
 from tuner.ui import base_model, setup_tab
 from tuner.ui.base_model import Models
@@ -15,7 +15,7 @@ def test_the_kept_weights_are_shown_and_cleared(desk, tmp_path, monkeypatch) -> 
     kept = store_folder.folder() / "int8-quanto-ab" / "layer.safetensors"
     kept.parent.mkdir(parents=True)
     with kept.open("wb") as file:
-        file.truncate(1_230_000_000)
+        file.truncate(int(1.2 * GB))
     assert f"{store_folder.folder()}</code>: 1.2 GB" in setup_tab.show(desk, Models())[-1]
     assert ": 0.0 GB" in setup_tab.clear(desk, Models())[-1] and not kept.exists()
 
