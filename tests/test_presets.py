@@ -172,9 +172,11 @@ def test_without_a_card_practice_is_recommended() -> None:
 
 
 def test_only_free_memory_counts() -> None:
-    busy = replace(computer(25.8), vram_used_gb=9.0)
+    desktop = replace(computer(24.0), vram_used_gb=2.0)
+    assert presets.recommended(desktop).name == "24gb-int8"
+    busy = replace(computer(24.0), vram_used_gb=10.0)
     assert presets.recommended(busy).name == "16gb-int4"
-    full = replace(computer(25.8), ram_used_gb=31.0)
+    full = replace(computer(24.0), ram_used_gb=31.0)
     assert presets.outlook(REAL[0], full).state == "no"
 
 

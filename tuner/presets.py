@@ -50,9 +50,8 @@ class Preset:
 class Outlook:
     """What a run with a preset needs, in GB, and whether that is free on one computer.
 
-    "tight": it is, but the card is smaller than the preset is made for; the need is what comes of that, and
-    `levers` says what leaves the card. Else the need is that of the card it is made for. `whence`: how the
-    need is known.
+    "tight": it is, but the card is smaller than the preset is made for, or other programs have so much of it
+    that more has to leave it; `levers` says what. `whence`: how the need is known.
     """
 
     preset: Preset
@@ -86,19 +85,21 @@ def recommended(reading: Reading) -> Preset:
 def outlook(preset: Preset, reading: Reading, settings: RunSettings | None = None) -> Outlook:
     """Judged by the memory that is free at this moment; `settings` where the preset is not a listed one."""
     free_gb = _free_vram_gb(reading)
-    meant_gb = preset.card_gb - SPARE_VRAM_GB
-    is_meant = not preset.card_gb or (free_gb or 0.0) >= meant_gb
-    used_gb = meant_gb if is_meant and preset.card_gb else free_gb
-    tenths_gb = None if used_gb is None else floor(used_gb * 10) / 10
-    if settings is None:
-        need, said = _need(preset.name, tenths_gb, reading.gpu_name, peaks.stamp())
-    else:
-        need, said = need_of(settings, tenths_gb, reading.gpu_name)
+    meant_gb = preset.card_gb - SPARE_VRAM_GB if preset.card_gb else free_gb
+
+    def needed(on_gb: float | None) -> tuple[Need, str]:
+        tenths_gb = None if on_gb is None else floor(on_gb * 10) / 10
+        if settings is None:
+            return _need(preset.name, tenths_gb, reading.gpu_name, peaks.stamp())
+        return need_of(settings, tenths_gb, reading.gpu_name)
+
+    need, said = needed(None if free_gb is None or meant_gb is None else min(free_gb, meant_gb))
     free_ram_gb = fitting.MARGIN * (reading.ram_total_gb - reading.ram_used_gb)
     there = fitting.MARGIN * (free_gb or 0.0)
     if need.ram_gb > free_ram_gb or need.vram_gb > there or (preset.card_gb and free_gb is None):
         return Outlook(preset, "no", preset.vram_gb, preset.ram_gb, "", preset.whence.split(":")[0])
     found = Outlook(preset, "fits", need.vram_gb, need.ram_gb, "", need.whence)
+    is_meant = (reading.vram_total_gb or 0.0) >= (meant_gb or 0.0) and said == needed(meant_gb)[1]
     return found if is_meant else replace(found, state="tight", levers=said)
 
 
