@@ -26,7 +26,11 @@ def page(app, visit):
     """The practice recipe, from the start."""
     opened = visit(app.address)
     go(opened, "Recipe")
+    expect(opened.locator("#sentence")).to_contain_text("steps")
+    shown = opened.get_by_label("Recipe shown")
+    before = shown.input_value()
     opened.locator('.card[data-act="practice"]').click()
+    expect(shown).not_to_have_value(before)
     expect(opened.locator("#sentence")).to_contain_text("= 500 steps")
     return opened
 

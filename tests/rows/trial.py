@@ -25,7 +25,7 @@ from tuner.flux.objective import Conditions, predict_velocity
 from tuner.plan import make
 from tuner.settings.fields import Spec
 from tuner.settings.run import RunSettings, dataset_specs, specs
-from tuner.training import prepare, run
+from tuner.training import live, prepare, run
 from tuner.training.control import Control
 from tuner.training.hardware import Hardware
 
@@ -58,7 +58,7 @@ def train(settings: RunSettings, change: Mapping[str, Any], monkeypatch: pytest.
         kept.append(prepare.prepare(*arguments))
         return kept[0]
 
-    monkeypatch.setattr(run, "prepare", prepared)
+    monkeypatch.setattr(live, "prepare", prepared)
     # Looking for garbage takes more time than three steps of a model this small.
     monkeypatch.setattr(run, "free_memory", lambda device: None)
     run.run(plan, said.append, Control())

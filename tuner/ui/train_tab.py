@@ -217,13 +217,11 @@ def _warnings(view: RunView) -> str:
     return f'<ul class="warnings" aria-label="Warnings">{notes}</ul>' if notes else ""
 
 
-def curve(view: RunView) -> pd.DataFrame | None:
+def curve(view: RunView) -> pd.DataFrame:
     """At most `MAX_POINTS` steps, each with its loss and the smoothed one, and the loss on pictures that are
-    kept apart; None before the first step.
+    kept apart. Never None: a plot whose value is taken away fails in the browser.
     """
-    if not view.curve:
-        return None
-    stride = -(-len(view.curve) // MAX_POINTS)
+    stride = -(-len(view.curve) // MAX_POINTS) or 1
     points, apart = view.curve[::stride], view.evaluations[-MAX_POINTS:]
     return pd.DataFrame(
         {
@@ -234,11 +232,11 @@ def curve(view: RunView) -> pd.DataFrame | None:
     )
 
 
-def rates(view: RunView) -> pd.DataFrame | None:
-    """The learning rate at the same steps; None before the first one."""
+def rates(view: RunView) -> pd.DataFrame:
+    """The learning rate at the same steps."""
     points = view.curve[:: -(-len(view.curve) // MAX_POINTS) or 1]
     told = {"step": [p.step for p in points], "learning rate": [p.lr for p in points]}
-    return pd.DataFrame(told) if points else None
+    return pd.DataFrame(told)
 
 
 def samples(view: RunView) -> str:
