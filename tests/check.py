@@ -15,8 +15,8 @@ STAGES = (
     ("types", ("mypy", "--no-error-summary")),
     # A file stays with one worker, so that what its tests share is made once.
     ("tests", (*_PYTEST, "--ignore=tests/browser", "-n", "auto", "--maxprocesses=4", "--dist", "loadfile")),
-    # The page by itself: it is judged as somebody sees it whose computer does one thing at a time.
-    ("page", (*_PYTEST, "tests/browser")),
+    # The page by itself, no more than two at a time: it is judged by how quickly it answers.
+    ("page", (*_PYTEST, "tests/browser", "-n", "2", "--dist", "loadfile")),
 )
 
 

@@ -140,14 +140,3 @@ def test_closing_the_app_saves_the_run_and_it_goes_on_after_a_restart(tmp_path, 
     stop(page)
     page.close()
     second.close()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_no_tab_is_wider_than_its_window(app, visit, width, theme) -> None:
-    page = visit(app.address, width=width, theme=theme)
-    for tab in ("Images", "Recipe", "Train", "Results", "Runs", "Setup"):
-        go(page, tab)
-        page.wait_for_timeout(500)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
-        screenshot(page, f"{tab.lower()}-{theme}-{width}")

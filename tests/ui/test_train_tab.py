@@ -51,7 +51,8 @@ def test_a_long_curve_is_thinned() -> None:
     curve = train_tab.curve(from_events([STARTED, *steps(390)]))
     assert len(curve) <= 2 * train_tab.MAX_POINTS
     assert set(curve["line"]) == {"each step", "smoothed"}
-    assert train_tab.curve(RunView()).empty
+    assert train_tab.curve(RunView()) is None
+    assert train_tab.curve(from_events([STARTED])).empty
 
 
 def test_the_loss_of_pictures_that_are_kept_apart_is_a_line_of_its_own() -> None:
@@ -98,7 +99,8 @@ def test_the_log_is_searched_from_its_start(tmp_path) -> None:
 def test_the_learning_rate_has_the_steps_of_the_loss() -> None:
     view = from_events([STARTED, *steps(390)])
     assert list(train_tab.rates(view)["step"]) == list(train_tab.curve(view)["step"])[:195]
-    assert train_tab.rates(RunView()).empty
+    assert train_tab.rates(RunView()) is None
+    assert train_tab.rates(from_events([STARTED])).empty
 
 
 def test_a_run_that_ended_early_goes_on_with_one_click() -> None:

@@ -217,10 +217,12 @@ def _warnings(view: RunView) -> str:
     return f'<ul class="warnings" aria-label="Warnings">{notes}</ul>' if notes else ""
 
 
-def curve(view: RunView) -> pd.DataFrame:
+def curve(view: RunView) -> pd.DataFrame | None:
     """At most `MAX_POINTS` steps, each with its loss and the smoothed one, and the loss on pictures that are
-    kept apart. Never None: a plot whose value is taken away fails in the browser.
+    kept apart. Empty before a run's first step: a plot whose value is taken away fails in the browser.
     """
+    if view.state == "idle":
+        return None
     stride = -(-len(view.curve) // MAX_POINTS) or 1
     points, apart = view.curve[::stride], view.evaluations[-MAX_POINTS:]
     return pd.DataFrame(
@@ -232,8 +234,10 @@ def curve(view: RunView) -> pd.DataFrame:
     )
 
 
-def rates(view: RunView) -> pd.DataFrame:
+def rates(view: RunView) -> pd.DataFrame | None:
     """The learning rate at the same steps."""
+    if view.state == "idle":
+        return None
     points = view.curve[:: -(-len(view.curve) // MAX_POINTS) or 1]
     told = {"step": [p.step for p in points], "learning rate": [p.lr for p in points]}
     return pd.DataFrame(told)
