@@ -145,6 +145,6 @@ def press(page: Page, wanted: Locator) -> None:
         page.keyboard.press("Tab")
         if wanted.evaluate("one => one === document.activeElement"):
             break
-    outline = wanted.evaluate("one => getComputedStyle(one, null).outline")
-    assert "solid 2px" in outline or "2px solid" in outline, outline
+    expect(wanted).to_have_css("outline-width", "2px")
+    expect(wanted).to_have_css("outline-style", "solid")
     page.keyboard.press("Enter")

@@ -34,7 +34,9 @@ def test_from_the_first_page_to_a_file(app, visit) -> None:
 
     go(page, "Recipe")
     expect(page.get_by_role("button", name="Practice")).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_text(re.compile(r"10 images × \d+ passes = \d+ steps of 4 images"))).to_be_visible()
+    expect(page.locator("#sentence")).to_contain_text(
+        re.compile(r"10 images × \d+ passes = \d+ steps of 4 images")
+    )
     if STEPS:
         exact(page, "Number of steps").fill(str(STEPS))
     page.get_by_role("button", name="Start training").click()

@@ -30,7 +30,6 @@ def test_the_very_first_start_opens_setup_and_never_again(app, visit) -> None:
     page = visit(app.address)
     expect(page.get_by_role("tab", name="Setup", exact=True)).to_have_attribute("aria-selected", "true")
     expect(page.locator("#doctor")).to_contain_text("Python")
-    page.get_by_role("button", name="Try quantized layers").click()
     expect(page.locator("#tried")).to_contain_text("int8 layer")
     page.reload()
     expect(page.get_by_role("tab", name="Images", exact=True)).to_have_attribute("aria-selected", "true")
