@@ -51,7 +51,11 @@ def test_every_setting_can_be_reached_and_changed(app, visit) -> None:
     go(page, "Recipe")
     page.get_by_role("button", name="Expert").click()
     page.get_by_role("button", name=re.compile("^Learning")).click()
-    page.get_by_label("Warm-up", exact=True).fill("7")
+    warm_up = page.get_by_label("Warm-up", exact=True)
+    warm_up.wait_for()
+    page.wait_for_timeout(1000)  # a field that was just drawn is not listened to yet
+    warm_up.fill("7")
+    warm_up.press("Enter")
     page.get_by_label("Batch size", exact=True).fill("2")
     page.get_by_label("Batch size", exact=True).press("Enter")
     expect(page.locator("#sentence")).to_contain_text("steps of 2 images")
